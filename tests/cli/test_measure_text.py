@@ -6,9 +6,9 @@ from __future__ import annotations
 import pytest
 
 from permille.carbon.settings import resolve
-from permille.cli.measure_text import markdown, show
+from permille.cli.measure_text import csv_rows, markdown, show
 from permille.measure.command import Run
-from permille.measure.commands import CommandLine
+from permille.measure.commands import CommandLine, expand
 from permille.measure.comparing import CHEAPEST, MeasuredCommands, compared
 from permille.measure.figure import FigureRequest, MeasuredCommand, command_json
 from permille.records.energy import Phase
@@ -18,6 +18,11 @@ from tests.records import joules
 COMMANDS = [CommandLine(name=name, words=(name,)) for name in ("large", "small", "broken")]
 STATS = RecorderStats(cpu_s=0.01, wall_s=1.0, polls=10, missed=0, interval_s=0.1)
 
+QUESTION = FigureRequest(
+    boundary="compute", inferences=None, repeats=1, ignore_failure=False, quiet_machine=False,
+    carbon=resolve(),
+)  # fmt: skip
+
 
 def one_run(energy_j: float, exit_code: int = 0) -> Run:
     phase = Phase(seconds=1.0, domains={"cpu:0": joules(energy_j)})
@@ -25,13 +30,9 @@ def one_run(energy_j: float, exit_code: int = 0) -> Run:
 
 
 def measured(*runs: Run) -> tuple[list[MeasuredCommand], MeasuredCommands]:
-    question = FigureRequest(
-        boundary="compute", inferences=None, repeats=1, ignore_failure=False,
-        quiet_machine=False, carbon=resolve(),
-    )  # fmt: skip
     each = [[run] for run in runs]
     figures = [
-        command_json(command, one, question, ())
+        command_json(command, one, QUESTION, ())
         for command, one in zip(COMMANDS, each, strict=True)
     ]
     return figures, compared(COMMANDS, figures, each, "compute", CHEAPEST)
@@ -66,3 +67,17 @@ def test_an_energy_that_is_shown_is_not_said_to_be_missing(
     _, verdict, energy, *_ = capsys.readouterr().out.splitlines()
     assert verdict.startswith("  not valid: the command exited with 3")
     assert energy.startswith("  energy   5 J")
+
+
+def test_a_command_without_a_parameter_has_no_value_of_it() -> None:
+    lines = [["sleep", "{n}"], ["true"]]
+    commands = expand(lines, [("n", ["1", "2"])], names=["wait {n}", "none {n}"])
+    assert [command.name for command in commands] == ["wait 1", "wait 2", "none {n}"]
+    assert [command.parameters for command in commands] == [{"n": "1"}, {"n": "2"}, {"n": None}]
+    runs = [[one_run(60.0)] for _ in commands]
+    figures = [
+        command_json(command, each, QUESTION, ())
+        for command, each in zip(commands, runs, strict=True)
+    ]
+    rows = csv_rows(compared(commands, figures, runs, "compute", None).commands)
+    assert [row["parameter_n"] for row in rows] == ["1", "2", None]

@@ -92,7 +92,12 @@ def test_where_every_load_is_an_overload_none_keeps_it(permille: Permille, tmp_p
         (["--ttft-p95", "0s"], "no answer comes in no time"),
         (["--ttft-p95", "soon"], "is no time such as"),
         (["--ttft-p95", "1s", "--model", "sweeq"], "sweep, concurrency"),
-        (["--ttft-p95", "1s", "--task", "chat"], "no operating points"),
+        (["--ttft-p95", "1s", "--task", "classification"], "did you mean 'text-classification'?"),
+        (["--ttft-p95", "1s", "--dataset", "chat"], "no results of the dataset 'chat'; available:"),
+        (
+            ["--ttft-p95", "1s", "--task", "text-classification", "--model", "sweeq"],
+            "no results for a model 'sweeq'",
+        ),
     ],
 )
 def test_a_wrong_promise_is_one_line(

@@ -196,3 +196,14 @@ def test_a_trace_has_as_many_points_as_there_are_gaps_and_at_most_200() -> None:
 def test_readings_of_one_instant_have_no_power() -> None:
     at_once = Series(domain=domain(), t_ns=(S, S), energy_j=(1.0, 2.0))
     assert levels.power_trace(at_once) == []
+
+
+def test_the_whole_is_the_time_in_which_every_domain_was_read() -> None:
+    early = readings((0, 0.0), (5, 50.0), name="cpu:0")
+    late = readings((1, 0.0), (6, 50.0), name="cpu:1")
+    once = readings((3, 0.0), name="cpu:2")
+    whole = phases.covered(recorded(early, late, once), "whole")
+    assert whole is not None
+    assert (whole.name, whole.t0_ns, whole.t1_ns) == ("whole", S, 5 * S)
+    assert phases.covered(recorded(early, readings((5, 0.0), (6, 1.0))), "whole") is None
+    assert phases.covered(recorded(once), "whole") is None

@@ -42,20 +42,36 @@ class Five:
         return "vectors"
 
 
-class Six(Five):
+class Six:
     """An encoder of version 6, which says itself what a single input is."""
+
+    def encode(self, inputs: Any) -> str:
+        return "vectors"
 
     def is_singular_input(self, inputs: Any) -> bool:
         return isinstance(inputs, str | dict)
 
 
 @pytest.mark.parametrize("model", [Five(), Six()])
-def test_an_array_of_sentences_is_as_many_inferences(machine: Driver, model: Five) -> None:
+def test_an_array_of_sentences_is_as_many_inferences(machine: Driver, model: Five | Six) -> None:
     with permille.record() as rec:
         encode = encode_with_spans(rec, model)
         encode(np.array(["a good film", "a bad film", "ada"]))
         encode("a good film")
     assert [span.phase.inferences for span in rec.measured("encode")] == [3, 1]
+
+
+@pytest.mark.parametrize("model", [Five(), Six()])
+@pytest.mark.parametrize("keyword", ["sentences", "inputs"])
+def test_sentences_may_be_given_by_the_keyword_of_any_version(
+    machine: Driver, model: Five | Six, keyword: str
+) -> None:
+    with permille.record() as rec:
+        encode = encode_with_spans(rec, model)
+        assert encode(**{keyword: ["a good film", "a bad film"]}) == "vectors"
+        with pytest.raises(TypeError, match="missing 1 required positional argument"):
+            encode()
+    assert [span.phase.inferences for span in rec.measured("encode")] == [2]
 
 
 def test_an_image_with_its_words_is_one_inference(machine: Driver) -> None:

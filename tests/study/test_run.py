@@ -12,8 +12,11 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from msgspec import structs
 
 from permille.balanced import order
+from permille.records.machine import Environment
+from permille.records.trial import Trial
 from permille.store import Store
 from permille.study.run.trial import least_query_s
 from tests.conftest import PATIENCE_S, POWER_W, Permille
@@ -375,6 +378,41 @@ def test_a_dry_run_forecasts_nothing_from_trials_of_another_length(
     assert (longer["trials"], longer["finished"]) == (2, 0)
     expected = longer["expected"]
     assert (expected["seconds"], expected["kwh"]) == (None, None)
+
+
+def test_a_dry_run_forecasts_from_other_machines_only_cells_without_trials_of_this_one(
+    permille: Permille, powercap: Driver, study: Study, tmp_path: Path
+) -> None:
+    path = str(study("quick", "slow"))
+    permille("run", path, "--json-lines")
+    arguments = ("run", path, "--dry-run", "--json", "--fresh")
+    here = permille(*arguments).json["expected"]
+    with Store(tmp_path / "permille.db") as store:
+        trials = list(store.trials())
+        slower = [_on_a_slower_machine(trial) for trial in trials]
+        store.add_many((trial, None) for trial in slower)
+    assert permille(*arguments).json["expected"] == here
+    quick = [trial for trial in trials if trial.cell.model == "quick"]
+    for name, made, which in (
+        ("there.db", slower, "; they were made on another machine"),
+        ("both.db", [*slower, *quick], "; those of 1 of 2 cells were made on another machine"),
+    ):
+        with Store(tmp_path / name) as store:
+            store.add_many((trial, None) for trial in made)
+        there = permille(*arguments, "--store", name).json["expected"]
+        assert there["seconds"] > 100 * here["seconds"]
+        assert which in there["basis"]
+
+
+def _on_a_slower_machine(trial: Trial) -> Trial:
+    whole = trial.phases["whole"]
+    whole = structs.replace(whole, seconds=1000 * whole.seconds)
+    return structs.replace(
+        trial,
+        uid=f"{trial.uid}-there",
+        environment=Environment(fingerprint="there"),
+        phases={**trial.phases, "whole": whole},
+    )
 
 
 def test_a_dry_run_with_a_precision_says_the_most_there_may_be(

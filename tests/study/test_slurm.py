@@ -226,6 +226,61 @@ def test_a_real_slurm_of_one_node(
     assert len([name for name, _ in itertools.groupby(datasets)]) == 2
 
 
+def test_jobs_that_a_killed_run_submitted_without_recording_them_are_not_submitted_again(
+    two_pairs: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    folder = tmp_path / "bin"
+    folder.mkdir()
+    for name, line in (
+        ("srun", "true"),
+        ("sbatch", f"echo sbatch >> {tmp_path}/calls; kill -KILL $PPID"),
+        ("squeue", f"exec cat {tmp_path}/states"),
+    ):
+        (folder / name).write_text(f"#!/bin/sh\n{line}\n")
+        (folder / name).chmod(0o755)
+    monkeypatch.setenv("PATH", f"{folder}:{os.environ['PATH']}")
+
+    def again() -> tuple[int, str]:
+        done = subprocess.run(
+            [sys.executable, "-m", "permille", "run", str(two_pairs), *SLURM],
+            capture_output=True, text=True, check=False,
+        )  # fmt: skip
+        return done.returncode, done.stderr
+
+    assert again()[0] == -signal.SIGKILL
+    code, err = again()
+    assert (code, "squeue does not say" in err) == (EngineError.exit_code, True), err
+    (tmp_path / "states").write_text("PENDING\nPENDING\n")
+    code, err = again()
+    assert (code, "scancel --name=permille-" in err) == (EngineError.exit_code, True), err
+    assert (tmp_path / "calls").read_text().split() == ["sbatch"]
+    (tmp_path / "states").write_text("CANCELLED\n")
+    assert again()[0] == -signal.SIGKILL
+    assert (tmp_path / "calls").read_text().split() == ["sbatch"] * 2
+
+
+@pytest.mark.campaign
+def test_a_real_queue_knows_the_jobs_by_the_name_that_a_run_gave_them(
+    two_pairs: Path, permille: Permille, environment: dict[str, str], tmp_path: Path
+) -> None:
+    two_pairs.write_text(two_pairs.read_text().replace('name = "', 'name = "a b ', 1))
+    with slurm_of_one_node(tmp_path / "slurm") as variables:
+        environment |= variables
+        start, jobs = _submitted(two_pairs, environment)
+        start.kill()
+        start.communicate()
+        shown = subprocess.run(
+            ["squeue", "--noheader", "--format=%j"],
+            env=environment, capture_output=True, text=True, check=True,
+        )  # fmt: skip
+        folder = tmp_path / "permille.db-slurm"
+        (folder / "submitted.json").rename(folder / "submitting")
+        (folder / "submitting").write_text(shown.stdout.splitlines()[0].strip())
+        refused = permille("run", str(two_pairs), *SLURM, code=EngineError.exit_code)
+        assert "are in Slurm's queue" in refused.err
+        subprocess.run(["scancel", *jobs], env=environment, check=True)
+
+
 @pytest.mark.campaign
 def test_from_within_a_job_each_share_is_made_once_and_a_cancelled_one_ends_the_run(
     two_pairs: Path, permille: Permille, environment: dict[str, str], tmp_path: Path

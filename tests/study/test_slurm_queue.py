@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from permille.study.engines import slurm_queue
-from permille.study.engines.slurm_queue import SlurmQueue, outside_of_a_job, queued
+from permille.study.engines.slurm_queue import SlurmQueue, is_named, outside_of_a_job, queued
 
 
 @pytest.fixture
@@ -87,6 +87,14 @@ def test_without_accounting_the_end_of_a_forgotten_job_is_unknown(answer: Path) 
     assert SlurmQueue().end_of("7_0") is None
     answer.unlink()  # the queue does not answer either
     assert SlurmQueue().end_of("7_0") is None
+
+
+def test_jobs_are_known_by_their_name_until_they_end(answer: Path) -> None:
+    assert is_named("permille-study-1") is None
+    answer.write_text("COMPLETED\nPENDING\n")
+    assert is_named("permille-study-1") is True
+    answer.write_text("COMPLETED\nCANCELLED\n")
+    assert is_named("permille-study-1") is False
 
 
 def test_jobs_inherit_nothing_of_the_job_that_submits_them(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -7,7 +7,7 @@ from collections.abc import Mapping
 
 from permille.analysis.spans import Result
 from permille.energy import phases
-from permille.records.recording import Recording, Span
+from permille.records.recording import Recording
 from permille.telemetry import HW_ENERGY, HW_TYPES, MetricPoint, per_1000
 from permille.units import joules_from_kwh
 
@@ -28,18 +28,12 @@ def points(recording: Recording, results: Mapping[str, Result]) -> list[MetricPo
 
 
 def _domains(recording: Recording, to_wall_ns: int) -> list[MetricPoint]:
-    """The joules of each domain between the first and the last reading that all have."""
-    read = [series for series in recording.series if len(series.t_ns) > 1]
-    if not read:
+    """The joules of each domain over the time in which all of them were read."""
+    span = phases.covered(recording, "recording")
+    if span is None:
         return []
-    # The meters' readings begin and end at different times. Over a longer period, some domain would
-    # have no reading at an edge, and so no figure.
-    t0_ns = max(series.t_ns[0] for series in read)
-    t1_ns = min(series.t_ns[-1] for series in read)
-    if t1_ns <= t0_ns:
-        return []
-    whole = phases.phase(recording, Span(name="recording", t0_ns=t0_ns, t1_ns=t1_ns))
-    devices = {series.domain.name: series.domain.device for series in read}
+    whole = phases.phase(recording, span)
+    devices = {series.domain.name: series.domain.device for series in recording.series}
     return [
         MetricPoint(
             HW_ENERGY,
@@ -52,8 +46,8 @@ def _domains(recording: Recording, to_wall_ns: int) -> list[MetricPoint]:
                 "permille.meter": figure.meter,
                 "permille.provenance": str(figure.provenance),
             },
-            t1_ns + to_wall_ns,
-            t0_ns + to_wall_ns,
+            span.t1_ns + to_wall_ns,
+            span.t0_ns + to_wall_ns,
         )
         for name, figure in whole.domains.items()
     ]

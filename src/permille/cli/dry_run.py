@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 from collections.abc import Sequence
+from statistics import fmean
 
 from permille.analysis.boundaries import Bounded, within
 from permille.cli.engines import replicas_of
@@ -13,6 +14,7 @@ from permille.cli.terminal import console, print_json
 from permille.escaping import plain
 from permille.meters.selection import open_all
 from permille.records import JsonOutput, Record
+from permille.records.trial import Trial
 from permille.store import Store
 from permille.study.plan.grid import Plan
 from permille.study.run.environment import describe
@@ -61,9 +63,10 @@ def dry_run(plan: Plan, args: argparse.Namespace) -> int:
     repeats = most_repeats(settings) * args.sessions
     trials = len(plan.cells) * repeats * replicas_of(args)
     size = download_bytes(plan)
-    due = _due(plan, repeats, args)
+    here = _fingerprint() if args.store.exists() else ""
+    due = _due(plan, repeats, args, here)
     finished = trials - sum(due.values())
-    expected = _expected(plan, repeats, due, args)
+    expected = _expected(plan, repeats, due, args, here)
     models = {c.cell.model for c in plan.cells}
     datasets = {c.cell.dataset for c in plan.cells}
     forecast = DryRun(
@@ -134,8 +137,9 @@ def _outlook(expected: Expected) -> str:
     return f"expected: {format_seconds(expected.seconds)}, {energy}: {expected.basis}"
 
 
-def _due(plan: Plan, repeats: int, args: argparse.Namespace) -> dict[str, int]:
-    """The number of trials of each cell that are not in the store yet, by cell id."""
+def _due(plan: Plan, repeats: int, args: argparse.Namespace, here: str) -> dict[str, int]:
+    """The number of trials of each cell that are not in the store yet, by cell id; ``here``: this
+    machine's fingerprint."""
     replicas = replicas_of(args)
     due = {planned.cell.id: repeats * replicas for planned in plan.cells}
     if args.fresh or not args.store.exists():
@@ -146,7 +150,6 @@ def _due(plan: Plan, repeats: int, args: argparse.Namespace) -> dict[str, int]:
             for protocol in plan.by_protocol
             for one in store.tried(plan.name, protocol, machines=replicas > 1)
         ]
-    here = _fingerprint()
     # Which machine an agent measures is only known once it is asked: what it made counts as due.
     ledger = Ledger(tried, lambda cell: here, pool=args.pool, replicas=replicas)
     return {cell: sum(ledger.missing(cell, repeat) for repeat in range(repeats)) for cell in due}
@@ -161,7 +164,9 @@ def _fingerprint() -> str:
         opened.close()
 
 
-def _expected(plan: Plan, repeats: int, due: dict[str, int], args: argparse.Namespace) -> Expected:
+def _expected(
+    plan: Plan, repeats: int, due: dict[str, int], args: argparse.Namespace, here: str
+) -> Expected:
     """Seconds and kWh of what is left to run, and what they rest on; None where not known."""
     from permille.study.plan.forecast import forecast
     from permille.study.plan.published import published
@@ -169,30 +174,28 @@ def _expected(plan: Plan, repeats: int, due: dict[str, int], args: argparse.Name
     left = sum(due.values())
     if not left:
         return Expected(seconds=0.0, kwh=0.0, basis="every trial is finished")
-    seconds, kwh = _from_store(plan, due, args)
-    if seconds is not None:
-        basis = "from the store's finished trials of these cells"
-        return Expected(seconds=seconds, kwh=kwh, basis=basis)
+    if (stored := _from_store(plan, due, args, here)) is not None:
+        return stored
     known = published()
     keys = [(p.cell.task, p.cell.dataset, p.cell.model) for p in plan.cells]
     if not all(key in known for key in keys):
         return Expected(basis="neither the store nor the published study has comparable trials")
     from permille.study.plan.calibration import MODEL, calibrate
 
-    here = calibrate(_device(plan))
-    rough = forecast(plan, repeats, here)
+    machine = calibrate(_device(plan))
+    rough = forecast(plan, repeats, machine)
     # The forecast is of every trial on one machine, whether finished or not; with replicas, more
     # than that may be left.
     share = left / (len(plan.cells) * repeats)
     basis = (
         "rough, may be several times off: the published study's seconds on an A100, scaled by a"
-        f" replica of {MODEL} timed on {here.device} here"
-        f" ({format_seconds(here.inference_s)} per inference) and by this machine's"
-        f" {format_number(here.operations_per_s / 1e9)} GFLOP/s and"
-        f" {format_number(here.bytes_per_s / 1e9)} GB/s"
+        f" replica of {MODEL} timed on {machine.device} here"
+        f" ({format_seconds(machine.inference_s)} per inference) and by this machine's"
+        f" {format_number(machine.operations_per_s / 1e9)} GFLOP/s and"
+        f" {format_number(machine.bytes_per_s / 1e9)} GB/s"
     )
-    if here.power_w is not None:
-        basis += f"; energy at the {format_number(here.power_w)} W drawn meanwhile"
+    if machine.power_w is not None:
+        basis += f"; energy at the {format_number(machine.power_w)} W drawn meanwhile"
     kwh = None if rough.kwh is None else rough.kwh * share
     seconds = None if rough.seconds is None else rough.seconds * share
     return Expected(seconds=seconds, kwh=kwh, basis=basis)
@@ -205,32 +208,54 @@ def _device(plan: Plan) -> str:
 
 
 def _from_store(
-    plan: Plan, due: dict[str, int], args: argparse.Namespace
-) -> tuple[float | None, float | None]:
-    """Seconds and kWh of the remaining trials, from the cells' finished ones; None if unknown."""
+    plan: Plan, due: dict[str, int], args: argparse.Namespace, here: str
+) -> Expected | None:
+    """Seconds and kWh of the remaining trials, from the cells' finished ones: from those made on
+    this machine or, of a cell that has none, from those of others. None if a cell has neither."""
     if not args.store.exists():
-        return None, None
-    seconds: dict[str, list[float]] = {}
-    joules: dict[str, list[float]] = {}
-    # A cell's id is the same for any number of inferences, which is of the protocol: trials of 20
-    # would forecast those of 20,000.
-    protocols = {planned.cell.id: plan.protocol_of(planned) for planned in plan.cells}
+        return None
+    of_here, of_others = _finished(plan, args, here)
+    ids = [planned.cell.id for planned in plan.cells]
+    source = {i: of_here if i in of_here.seconds else of_others for i in ids}
+    # A sum over some of the cells would look like the sum over all of them.
+    if any(i not in source[i].seconds for i in ids):
+        return None
+    basis = "from the store's finished trials of these cells"
+    if elsewhere := sum(source[i] is of_others for i in ids):
+        which = "they" if elsewhere == len(ids) else f"those of {elsewhere} of {len(ids)} cells"
+        basis += f"; {which} were made on another machine or with other versions"
+    kwh = None
+    if all(i in source[i].joules for i in ids):
+        kwh = kwh_from_joules(sum(due[i] * fmean(source[i].joules[i]) for i in ids))
+    seconds = sum(due[i] * fmean(source[i].seconds[i]) for i in ids)
+    return Expected(seconds=seconds, kwh=kwh, basis=basis)
+
+
+def _finished(plan: Plan, args: argparse.Namespace, here: str) -> tuple[_Finished, _Finished]:
+    """The finished trials of this machine, and those of others."""
+    of_here, of_others = _Finished(), _Finished()
+    protocols = plan.protocols  # trials of 20 inferences would forecast those of 20,000
     with Store(args.store, readonly=True) as store:
         for trial in store.trials(study=plan.name, status="done"):
-            # Not the query alone: the baseline, loading and warm-up of the trials to come take
-            # time, too.
-            whole = trial.phases.get("whole")
-            if whole and trial.protocol == protocols.get(trial.cell.id):
-                seconds.setdefault(trial.cell.id, []).append(whole.seconds)
-                spent = within(whole, "node")
-                if isinstance(spent, Bounded):
-                    joules.setdefault(trial.cell.id, []).append(spent.energy_j)
-    ids = [planned.cell.id for planned in plan.cells]
-    # A sum over some of the cells would look like the sum over all of them.
-    if any(i not in seconds for i in ids):
-        return None, None
-    all_s = sum(due[i] * sum(seconds[i]) / len(seconds[i]) for i in ids)
-    if any(i not in joules for i in ids):
-        return all_s, None
-    all_j = sum(due[i] * sum(joules[i]) / len(joules[i]) for i in ids)
-    return all_s, kwh_from_joules(all_j)
+            if trial.protocol == protocols.get(trial.cell.id):
+                (of_here if trial.environment.fingerprint == here else of_others).add(trial)
+    return of_here, of_others
+
+
+class _Finished:
+    """The seconds and joules of finished trials, by cell. Not those of the query alone: the
+    baseline, loading and warm-up of the trials to come take time, too."""
+
+    def __init__(self) -> None:
+        self.seconds: dict[str, list[float]] = {}
+        self.joules: dict[str, list[float]] = {}
+
+    def add(self, trial: Trial) -> None:
+        """Add a trial, if its recording has a figure as a whole."""
+        whole = trial.phases.get("whole")
+        if whole is None:
+            return
+        self.seconds.setdefault(trial.cell.id, []).append(whole.seconds)
+        spent = within(whole, "node")
+        if isinstance(spent, Bounded):
+            self.joules.setdefault(trial.cell.id, []).append(spent.energy_j)

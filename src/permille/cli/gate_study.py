@@ -86,10 +86,10 @@ def gate_study(args: argparse.Namespace) -> StudyGateOutput:
 
 def _head(path: Path, plan: Plan, study: str) -> tuple[list[Trial], dict[str, MachineSession]]:
     """The trials of the study file as it is now: those of older code or settings do not count."""
-    present = {(one.cell.id, plan.protocol_of(one)) for one in plan.cells}
+    protocols = plan.protocols
     trials, sessions = _read(path, plan.name)
-    trials = [trial for trial in trials if (trial.cell.id, trial.protocol) in present]
-    missing = {one[0] for one in present} - {trial.cell.id for trial in trials}
+    trials = [trial for trial in trials if trial.protocol == protocols.get(trial.cell.id)]
+    missing = protocols.keys() - {trial.cell.id for trial in trials}
     if missing:
         raise UsageError(
             f"{path} has no trials of {counted(len(missing), 'cell')} of {study} as it is now:"

@@ -139,12 +139,11 @@ class _Search:
         return slo.check(summaries[0], self.promise) if summaries else None
 
     def _summaries(self, plan: Plan, fingerprint: str) -> list[Summary]:
-        protocols = {planned.cell.id: plan.protocol_of(planned) for planned in plan.cells}
         trials = [
             trial
-            for cell in protocols
+            for cell, protocol in plan.protocols.items()
             for trial in self.store.trials(study=plan.name, cell=cell, source="permille")
-            if trial.protocol == protocols[cell]
+            if trial.protocol == protocol
         ]
         args = self.args
         return [

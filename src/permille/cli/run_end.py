@@ -38,8 +38,7 @@ def show_results(
     if args.json_lines:
         return
     boundary: Boundary = args.boundary or "compute"
-    # A cell's id does not depend on the protocol: earlier trials may have had fewer inferences.
-    protocols = {planned.cell.id: plan.protocol_of(planned) for planned in plan.cells}
+    protocols = plan.protocols
     trials = (t for t in store.trials(study=plan.name) if protocols.get(t.cell.id) == t.protocol)
     # In the study's order: the order in which a block measures its models is drawn.
     places = {planned.cell.id: place for place, planned in enumerate(plan.cells)}

@@ -36,6 +36,17 @@ def phase(recording: Recording, span: Span) -> Phase:
     )
 
 
+def covered(recording: Recording, name: str) -> Span | None:
+    """The time over which every domain with two readings or more was read, as a span; None if there
+    is none. Beyond it, some domain would have no figure, which a sum would lack."""
+    read = [series for series in recording.series if len(series.t_ns) > 1]
+    if not read:
+        return None
+    t0_ns = max(series.t_ns[0] for series in read)
+    t1_ns = min(series.t_ns[-1] for series in read)
+    return Span(name=name, t0_ns=t0_ns, t1_ns=t1_ns) if t0_ns < t1_ns else None
+
+
 def _with_own(figure: DomainEnergy, share: float | None) -> DomainEnergy:
     """An estimate with what it would be if nobody else had worked: its time, and its work to the
     share of the CPU time that the run's own processes took."""

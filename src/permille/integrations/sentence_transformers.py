@@ -24,10 +24,18 @@ def encode_with_spans(rec: Session, model: Any, *, name: str = "encode") -> Call
         UsageError: as :meth:`permille.Session.span`.
     """
 
-    def encode(sentences: Any, *arguments: Any, **settings: Any) -> Any:
+    def encode(*arguments: Any, **settings: Any) -> Any:
+        if not arguments:
+            # The keyword is `sentences` up to version 5 and `inputs` from version 6 on; by its
+            # place, every version takes it.
+            keyword = "inputs" if "inputs" in settings else "sentences"
+            arguments = (settings.pop(keyword),) if keyword in settings else ()
+        if not arguments:
+            return model.encode(**settings)  # says what is missing
+        sentences = arguments[0]
         number = 1 if _is_single(model, sentences) else len(sentences)
         with rec.span(name, inferences=number or None):
-            vectors = model.encode(sentences, *arguments, **settings)
+            vectors = model.encode(*arguments, **settings)
             wait_for(vectors)
         return vectors
 

@@ -9,6 +9,8 @@ import shlex
 from collections.abc import Sequence
 from decimal import Decimal, InvalidOperation
 
+from msgspec import structs
+
 from permille.errors import UsageError
 from permille.records import Record
 from permille.units import counted
@@ -19,11 +21,13 @@ MOST = 1000
 
 class CommandLine(Record):
     """A program with its arguments, and how people call it. ``parameters``: what stands in it for
-    ``{NAME}``."""
+    ``{NAME}``, None for a name that it does not have; ``values``: what stands for each name in the
+    lines that are run beside it."""
 
     name: str
     words: tuple[str, ...]
-    parameters: dict[str, str] = {}
+    parameters: dict[str, str | None] = {}
+    values: dict[str, str] = {}
 
 
 def split(words: Sequence[str]) -> list[list[str]]:
@@ -93,19 +97,25 @@ def _check(
     if len(set(keys)) < len(keys):
         raise UsageError("a parameter is given twice; each has one list or one range")
     for key in keys:
-        if not any(f"{{{key}}}" in word for line in lines for word in line):
+        if not any(_has(line, key) for line in lines):
             raise UsageError(f"no command has {{{key}}} in it, which --parameter-list {key} sets")
 
 
 def _set(
-    line: Sequence[str], name: str | None, parameters: dict[str, str], shell: str | None
+    line: Sequence[str], name: str | None, values: dict[str, str], shell: str | None
 ) -> CommandLine:
-    words = tuple(substituted(word, parameters) for word in line)
+    own = {key: value for key, value in values.items() if _has(line, key)}
+    words = tuple(substituted(word, own) for word in line)
     return CommandLine(
-        name=shlex.join(words) if name is None else substituted(name, parameters),
+        name=shlex.join(words) if name is None else substituted(name, own),
         words=_in_shell(words, shell),
-        parameters=parameters,
+        parameters={key: own.get(key) for key in values},
+        values=values,
     )
+
+
+def _has(line: Sequence[str], key: str) -> bool:
+    return any(f"{{{key}}}" in word for word in line)
 
 
 def substituted(text: str, parameters: dict[str, str]) -> str:
@@ -169,5 +179,5 @@ def _distinct(commands: list[CommandLine]) -> list[CommandLine]:
             number += 1
             name = f"{command.name} ({number})"
         taken.add(name)
-        distinct.append(CommandLine(name=name, words=command.words, parameters=command.parameters))
+        distinct.append(structs.replace(command, name=name))
     return distinct

@@ -22,11 +22,11 @@ CHEAPEST = "cheapest"
 
 
 class ComparedCommand(MeasuredCommand):
-    """One of several commands: as for a single one, but for its ``name`` and parameters, and the
-    time, which is an estimate with its interval here."""
+    """One of several commands: as for a single one, but for its ``name`` and parameters (null where
+    it does not have one), and the time, which is an estimate with its interval here."""
 
     name: str
-    parameters: dict[str, str]
+    parameters: dict[str, str | None]
     seconds: Interval  # type: ignore[assignment]
 
 

@@ -186,7 +186,7 @@ def _failure(option: str, line: str | None, command: CommandLine, token: str) ->
     """Run a line by the shell; return how it failed. Its output goes to standard error."""
     if line is None:
         return None
-    text = substituted(line, command.parameters)
+    text = substituted(line, command.values)
     done = subprocess.run(
         ["/bin/sh", "-c", text],
         # Our standard input is for the command: a --prepare that reads would take it away.

@@ -27,7 +27,7 @@ class Protocol(Record):
     """How a trial was run."""
 
     inferences: int  # requested; a trial may have made additional passes, see Phase.inferences
-    warmup_max: int = 0
+    warmup_max: int = 0  # calls of the model: each is one inference, or one batch
     idle_s: float = 0.0
     batch_size: int = 1
     seed: int = 0

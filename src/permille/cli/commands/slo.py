@@ -15,7 +15,9 @@ from permille.cli.promise import add_promise, promise_of
 from permille.cli.slo_text import show
 from permille.cli.source import say_damage, summaries_of
 from permille.cli.terminal import print_json, say_last
+from permille.errors import UsageError
 from permille.store import Store
+from permille.suggestions import nearest
 
 EXAMPLES = """examples:
   permille slo --ttft-p95 1s --tpot-p95 50ms --error-rate 1%
@@ -54,8 +56,8 @@ def run(args: argparse.Namespace) -> int:
         and args.dataset in (None, s.cell.dataset)
         and (args.model is None or args.model.casefold() in s.cell.model.casefold())
     ]
-    if args.model is not None and not selected:
-        find_model([s.cell.model for s in summaries], args.model)  # raises with a suggestion
+    if summaries and not selected:
+        _refuse_unmatched(args, summaries)
     choice = choose(selected, promise)
     good = _goodputs(args, selected, promise, damage)
     output = slo_output(choice, promise, boundary, carbon, good, net=args.net, damage=damage)
@@ -67,6 +69,26 @@ def run(args: argparse.Namespace) -> int:
     damaged = say_damage(damage)
     # The verdict first: a build decides by it, and damage is on standard error.
     return code_of(choice) or damaged
+
+
+def _refuse_unmatched(args: argparse.Namespace, summaries: list[Summary]) -> None:
+    """Refuse a task, dataset or model without results, and suggest what may have been meant.
+
+    Raises:
+        UsageError: there are none of the task, or none of the dataset of that task.
+        CompareError: there are none of the model.
+    """
+    left = summaries
+    for option in ("task", "dataset"):
+        wanted = getattr(args, option)
+        if wanted is None:
+            continue
+        names = sorted({getattr(s.cell, option) for s in left})
+        if wanted not in names:
+            raise UsageError(f"no results of the {option} {wanted!r}; {nearest(wanted, names)}")
+        left = [s for s in left if getattr(s.cell, option) == wanted]
+    if args.model is not None:
+        find_model([s.cell.model for s in left], args.model)
 
 
 def _goodputs(

@@ -9,6 +9,8 @@ from __future__ import annotations
 
 import logging
 import os
+import secrets
+import shlex
 import shutil
 import time
 from collections.abc import Collection, Mapping, Sequence
@@ -29,7 +31,7 @@ from permille.store.cloud.mirror import pull_into
 from permille.study.engines.messages import digest_of
 from permille.study.engines.protocol import EngineOption, RunOutcome, StudyRun, Watch
 from permille.study.engines.share import Share, ShareJob, part_of, shares_of
-from permille.study.engines.slurm_queue import ENDED, SlurmQueue, outside_of_a_job, queued
+from permille.study.engines.slurm_queue import ENDED, SlurmQueue, is_named, outside_of_a_job, queued
 from permille.study.plan.grid import Plan
 from permille.study.run.required import require_measured
 from permille.study.run.schedule import most_repeats
@@ -189,12 +191,14 @@ class _Wait:
     def _submit(self, shares: Sequence[Share]) -> dict[Share, Any]:
         import submitit
 
+        self._refuse_unrecorded()
+        name = f"permille-{self._run.plan.name}"[:51] + f"-{secrets.token_hex(4)}"
         options = self._run.options.engine
         executor = submitit.AutoExecutor(
             self._folder / "jobs", cluster=self._cluster, slurm_max_num_timeout=MOST_TIMEOUTS
         )
         executor.update_parameters(
-            name=f"permille-{self._run.plan.name}"[:60],
+            name=name,
             timeout_min=int(options.get("time", "60")),
             slurm_exclusive=True,
             # --exclusive gives a job all processors of its node, but only the memory that it asks
@@ -209,6 +213,9 @@ class _Wait:
             ShareJob(share, self._buckets[share].url, self._run.words, os.getcwd())
             for share in shares
         ]
+        # Before the jobs: if this run is killed before it has their ids, the next has their name.
+        # It also stays where sbatch fails, which may time out although Slurm has taken the jobs.
+        write_whole(self._folder / "submitting", name.encode())
         try:
             with outside_of_a_job(self._run.listener.note):
                 jobs = executor.submit_array(work)
@@ -222,11 +229,35 @@ class _Wait:
         )
         # As a whole: a file that a kill cut off would be refused as damaged.
         write_whole(self._folder / "submitted.json", msgspec.json.encode(record))
+        (self._folder / "submitting").unlink()
         self._run.listener.note(
             f"submitted {counted(len(jobs), 'job')}, from {ids[0]} on; this command may be stopped:"
             " the same command waits for them again"
         )
         return dict(zip(shares, jobs, strict=True))
+
+    def _refuse_unrecorded(self) -> None:
+        """Refuse to submit while jobs may be running whose ids a run did not come to record: new
+        jobs would make the same trials.
+
+        Raises:
+            EngineError: there are such jobs, or Slurm does not say.
+        """
+        try:
+            name = (self._folder / "submitting").read_text(encoding="utf-8")
+        except FileNotFoundError:
+            return
+        waiting = is_named(name) if self._cluster == "slurm" else False
+        if waiting is None:
+            raise EngineError(
+                "an earlier run ended while it submitted jobs, and squeue does not say whether they"
+                " are running: try again when it answers"
+            )
+        if waiting:
+            raise EngineError(
+                "an earlier run ended while it submitted jobs, which are in Slurm's queue; wait"
+                f" until they end, or cancel them: scancel --name={shlex.quote(name)}"
+            )
 
     def _submitted(self) -> _Submitted | None:
         """The jobs of an earlier run of which one is still running; None if there are none."""

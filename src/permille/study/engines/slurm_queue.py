@@ -70,6 +70,13 @@ def queued() -> frozenset[str] | None:
     return None if states is None else _left(states)
 
 
+def is_named(name: str) -> bool | None:
+    """Whether a job of this user with that name has not ended; None if Slurm does not answer."""
+    words = ["squeue", "--noheader", "--states=all", "--format=%T", "--name", name, "--user"]
+    shown = _answer([*words, str(os.getuid())])
+    return None if shown is None else any(line.strip() not in ENDED for line in shown)
+
+
 def states_in_queue() -> dict[str, str] | None:
     """The state of each of this user's jobs by its id, also of those that ended some minutes ago;
     None if Slurm does not answer."""

@@ -57,8 +57,8 @@ class Settings(Record, forbid_unknown_fields=True):
     seed: Annotated[int, msgspec.Meta(ge=-(2**63), le=2**63 - 1)] = 0
     """Determines which samples are used, and their order. Such as `7`."""
     warmup: Annotated[int, msgspec.Meta(ge=0, le=100_000)] = 50
-    """The most inferences before measuring starts; fewer if the durations are steady earlier. Such
-    as `0`."""
+    """The most calls of the model before measuring starts; fewer if the durations are steady
+    earlier. A call is one inference or, with a `batch_size`, one batch. Such as `0`."""
     idle_s: Seconds = 5.0
     """Seconds of idle baseline before each trial. Such as `2.0`."""
     timeout_s: Seconds = 3600.0
@@ -155,12 +155,10 @@ class TaskEntry(Record):
 
 
 class StudyFile(Record):
-    """A study file with its syntax checked; its paths are relative to ``folder``. ``only``: the
-    cells (task, dataset, model) of its grid to run; None: all."""
+    """A study file with its syntax checked; its paths are relative to ``folder``."""
 
     where: str
     folder: Path
     settings: Settings
     models: tuple[ModelEntry, ...]
     tasks: tuple[TaskEntry, ...]
-    only: frozenset[tuple[str, str, str]] | None = None

@@ -20,7 +20,6 @@ from permille.study.plan.models import Model, open_entry
 from permille.study.plan.selection import able, check_number
 from permille.suggestions import nearest
 from permille.workload.protocols import Task
-from permille.workload.samples import Dataset
 
 
 class Plan(Record):
@@ -37,6 +36,12 @@ class Plan(Record):
         whether they share a server."""
         name = self.protocol.name if planned.server_key is None else SHARED_SERVER
         return msgspec.structs.replace(self.protocol, batch_size=planned.batch_size, name=name)
+
+    @property
+    def protocols(self) -> dict[str, Protocol]:
+        """The protocol of each cell's trials, by the cell's id. The id does not depend on the
+        protocol: other trials of a cell may have had fewer inferences."""
+        return {planned.cell.id: self.protocol_of(planned) for planned in self.cells}
 
     @property
     def by_protocol(self) -> dict[Protocol, list[str]]:
@@ -77,8 +82,9 @@ def make(
         harness = open_harness(entry.quality, study, allowed)
         for dataset in open_datasets(entry, task, able_models, study, allowed, fetch=fetch):
             notes += notes_of(dataset, settings.inferences)
-            chosen = [model for model in able_models if _chosen(study, task, dataset, model)]
-            cells += [build(task, model, dataset, study, passed or {}, harness) for model in chosen]
+            cells += [
+                build(task, model, dataset, study, passed or {}, harness) for model in able_models
+            ]
     # Over all cells: two datasets of one name may be in different [[tasks]] tables.
     _refuse_same_model_twice(cells, study.where)
     _refuse_unused_model(models, cells, study)
@@ -127,7 +133,3 @@ def _refuse_unused_model(
                 f"{study.where}: model {model.spec.id!r} ({model.spec.category}, backend"
                 f" {model.spec.backend}) supports none of the study's tasks: {tasks}"
             )
-
-
-def _chosen(study: StudyFile, task: Task, dataset: Dataset, model: Model) -> bool:
-    return study.only is None or (task.name, dataset.name, model.spec.id) in study.only

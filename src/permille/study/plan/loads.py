@@ -75,11 +75,7 @@ def under_loads(study: StudyFile, axis: LoadAxis, loads: Iterable[float]) -> Stu
     """The study with its server under these loads, as if its file listed them."""
     first = study.models[0]
     models = tuple(_under(first, axis, axis.written(load)) for load in loads)
-    only = None
-    if study.only is not None:
-        places = dict.fromkeys((task, dataset) for task, dataset, _ in study.only)
-        only = frozenset((*place, model.id) for place in places for model in models)
-    return msgspec.structs.replace(study, models=models, only=only)
+    return msgspec.structs.replace(study, models=models)
 
 
 def _under(entry: ModelEntry, axis: LoadAxis, load: int | float) -> ModelEntry:

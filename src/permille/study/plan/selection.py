@@ -112,7 +112,8 @@ def able(model: ModelEntry, task: str) -> bool:
 
 
 def _kept(study: StudyFile, keys: Sequence[Key]) -> StudyFile:
-    """The study with only these cells, and without models and datasets that none of them needs."""
+    """The study with the datasets and models of these cells alone: a selection has every model that
+    can do a task, on each of its datasets."""
     tasks = []
     for entry in study.tasks:
         used = {dataset for task, dataset, _ in keys if task == entry.task}
@@ -124,7 +125,6 @@ def _kept(study: StudyFile, keys: Sequence[Key]) -> StudyFile:
         study,
         tasks=tuple(tasks),
         models=tuple(model for model in study.models if model.id in needed),
-        only=frozenset(keys),
     )
 
 

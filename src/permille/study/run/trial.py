@@ -18,7 +18,7 @@ from permille.records.answers import EachInference, TokenSplit
 from permille.records.cell import ModelFacts
 from permille.records.energy import Phase
 from permille.records.machine import Environment
-from permille.records.recording import Domain, Recording, Series, Span
+from permille.records.recording import Domain, Recording, Span
 from permille.records.trial import PER_GPU, FailureKind, Protocol, Stopping, Trial
 from permille.store import Raw, Store
 from permille.study.plan.cells import PlannedCell
@@ -233,12 +233,5 @@ def _void(phases: dict[str, Phase], recording: Recording | None, protocol: Proto
 
 def _whole(recording: Recording) -> dict[str, Phase]:
     """The whole recording as one phase: the energy of the benchmark itself."""
-    covered: list[Series] = [s for s in recording.series if s.t_ns]
-    if not covered:
-        return {}
-    # Only where every meter has readings: beyond, the sum would lack one.
-    t0_ns = max(s.t_ns[0] for s in covered)
-    t1_ns = min(s.t_ns[-1] for s in covered)
-    if t1_ns <= t0_ns:
-        return {}
-    return {"whole": phases.phase(recording, Span(name="whole", t0_ns=t0_ns, t1_ns=t1_ns))}
+    span = phases.covered(recording, "whole")
+    return {} if span is None else {span.name: phases.phase(recording, span)}
