@@ -21,8 +21,8 @@ from tests.conftest import PATIENCE_S
 STARTS = 3
 """How often a cluster is tried to be started."""
 SLOWER = 20
-"""Ray gives each node 30 s to start, in ``ray._private.node`` and ``ray.cluster_utils``, which is too
-little beside other work. To these two modules alone, time passes more slowly."""
+"""Ray gives each node 30 s to start, in ``ray._private.node`` and ``ray.cluster_utils``, which is
+too little beside other work. To these two modules alone, time passes more slowly."""
 
 
 class RayNodes:
