@@ -9,7 +9,7 @@ from __future__ import annotations
 import struct
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import IO
 
@@ -28,11 +28,12 @@ _SIZE = struct.Struct("!Q")
 
 
 class _Message(Record):
-    """What the process says: trials, or as its last word what is damaged, and why it stopped."""
+    """What the process says: trials, and what was damaged since its last message; as its last word,
+    why it stopped."""
 
     trials: tuple[StoredTrial, ...] = ()
-    is_last: bool = False
     damage: tuple[str, ...] = ()
+    is_last: bool = False
     failure: str | None = None
 
 
@@ -55,9 +56,9 @@ def stored(source: StoreReader, damage: list[str]) -> Iterator[StoredTrial]:
         assert process.stdout is not None
         try:
             for message in _messages(process.stdout):
+                damage += message.damage
                 yield from message.trials
                 if message.is_last:
-                    damage += message.damage
                     if message.failure is not None:
                         raise StoreError(message.failure)
                     return
@@ -90,15 +91,24 @@ def _main(path: Path) -> None:
                 some.append(one)
                 size += one.size
                 if size >= _AT_ONCE_BYTES:
-                    _say(_Message(trials=tuple(some)))
+                    _say(some, damage)
                     some, size = [], 0
-            _say(_Message(trials=tuple(some)))
+            _say(some, damage)
     except StoreError as error:
         failure = str(error)
-    _say(_Message(is_last=True, damage=tuple(damage), failure=failure))
+    _say([], damage, is_last=True, failure=failure)
 
 
-def _say(message: _Message) -> None:
+def _say(
+    trials: Sequence[StoredTrial],
+    damage: list[str],
+    *,
+    is_last: bool = False,
+    failure: str | None = None,
+) -> None:
+    message = _Message(trials=tuple(trials), damage=tuple(damage), is_last=is_last, failure=failure)
+    # The reader looks through the whole list for each new line: it must stay short.
+    damage.clear()
     body = msgspec.msgpack.encode(message)
     sys.stdout.buffer.write(_SIZE.pack(len(body)) + body)
     sys.stdout.buffer.flush()

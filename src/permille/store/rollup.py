@@ -172,8 +172,9 @@ def adopt(
     for theirs, body in folded:
         key = key_of(theirs)
         old = db.execute(_ONE, key).fetchone()
-        if old is not None and theirs.trials == came.get(key) == _read(old).group.trials:
-            changes.append(_put(db, Kept(_read(old).group, version, body), old[-1]))
+        ours = None if old is None else _read(old).group
+        if ours is not None and theirs.trials == came.get(key) == ours.trials:
+            changes.append(_put(db, Kept(ours, version, body), old[-1]))
     _count(db, changes)
 
 
