@@ -127,7 +127,7 @@ def test_the_audit_as_a_page(capsys: pytest.CaptureFixture[str]) -> None:
     out = printed(capsys, "audit")
     for text in (
         "idle GPUs",
-        "33.1%",
+        "33.1 %",
         "Kendall tau 0.867",
         "little overlap",
         "proportional to duration",

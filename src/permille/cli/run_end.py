@@ -23,7 +23,7 @@ from permille.store import Store
 from permille.study.engines.protocol import RunOutcome
 from permille.study.plan.grid import Plan
 from permille.study.run.tally import RunTally
-from permille.units import counted, format_energy_kwh, format_seconds, kwh_from_joules
+from permille.units import counted, format_energy_kwh, format_seconds, format_share, kwh_from_joules
 
 
 def show_results(
@@ -88,13 +88,13 @@ def _close(
             words = f"{missing.reason}; to unlock it: {missing.remedy}"
             say(f"not measured: {missing.meter}: {words}", "dim")
     if tally.energy_j is not None:
-        share = 100 * tally.recorder_cpu_s / tally.wall_s if tally.wall_s else 0.0
+        share = tally.recorder_cpu_s / tally.wall_s if tally.wall_s else 0.0
         # The sum of a part is no figure of the whole.
         least = "at least " if tally.uncounted else ""
         spent = format_energy_kwh(kwh_from_joules(tally.energy_j))
         say(
             f"this benchmark itself used {least}{spent}"
-            f" in {format_seconds(tally.wall_s)} (recorder: {share:.1f} % of one core)"
+            f" in {format_seconds(tally.wall_s)} (recorder: {format_share(share, 1)} of one core)"
         )
     if tally.kept:
         say(f"{_trials(tally.kept)} already finished")

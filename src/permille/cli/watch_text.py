@@ -6,7 +6,14 @@ from collections.abc import Callable
 
 from permille.analysis.estimates import Interval
 from permille.escaping import plain
-from permille.units import counted, format_energy_j, format_energy_kwh, format_mass_g, kwh_from_wh
+from permille.units import (
+    counted,
+    format_energy_j,
+    format_energy_kwh,
+    format_mass_g,
+    format_share,
+    kwh_from_wh,
+)
 from permille.units import format_number as number
 from permille.watch.kept import KeptWatch
 from permille.watch.ledger import WatchLine, WatchTotal
@@ -36,10 +43,9 @@ def line_text(line: WatchLine) -> str:
 
 def total_text(total: WatchTotal) -> str:
     """The watch as a whole."""
-    idle = "" if total.idle_share is None else f", {total.idle_share:.0%} of it idle"
+    idle = "" if total.idle_share is None else f", {format_share(total.idle_share)} of it idle"
     lines = [
-        f"{number(total.seconds)} s with both energy and counts{idle.replace('%', ' %')}:"
-        f" {_joules(total.energy_j)}",
+        f"{number(total.seconds)} s with both energy and counts{idle}: {_joules(total.energy_j)}",
         f"{_joules(total.j_per_token)} per output token; {_wh(total.wh_per_1000)},"
         f" {_grams(total.co2e_g_per_1000)} CO2e per 1,000 requests",
         f"{_or_dash(total.requests)} requests, {_or_dash(total.tokens.output)} output tokens",

@@ -12,7 +12,7 @@ from permille.analysis.study_cells import OTHER, REST
 from permille.cli.arguments import add_json, pue
 from permille.cli.study_source import add_from, any_study
 from permille.cli.terminal import console, print_json
-from permille.units import counted
+from permille.units import counted, format_share
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -103,7 +103,7 @@ def _page(out: Console, result: Audit) -> None:
 def _shares(shares: dict[str, float | None]) -> Table:
     table = _plain_table("component", "share of the node's energy")
     for part, share in shares.items():
-        table.add_row(_PARTS.get(part, part), "-" if share is None else f"{share:.1%}")
+        table.add_row(_PARTS.get(part, part), "-" if share is None else format_share(share, 1))
     return table
 
 

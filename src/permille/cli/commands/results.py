@@ -36,7 +36,13 @@ from permille.collector import without_collector
 from permille.energy.disturbance import OVER_TRIALS
 from permille.escaping import plain
 from permille.suggestions import nearest
-from permille.units import format_energy_j, format_energy_kwh, format_mass_g, format_number
+from permille.units import (
+    format_energy_j,
+    format_energy_kwh,
+    format_mass_g,
+    format_number,
+    format_share,
+)
 
 EXAMPLES = """examples:
   permille results --region FRA
@@ -331,7 +337,7 @@ def _impact_lines(results: Results) -> list[str]:
     if embodied is not None:
         lines.append(
             f"embodied: {embodied.embodied_kg:g} kgCO2e per {embodied.device}"
-            f" ({embodied.source}; ±{embodied.uncertainty:.0%}), over"
+            f" ({embodied.source}; ±{format_share(embodied.uncertainty)}), over"
             f" {embodied.lifespan_years:g} years of use; {embodied.scope}; not part of CO2e"
         )
         if any(row.embodied_g_per_1000 is None for row in results.rows):
