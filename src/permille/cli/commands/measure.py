@@ -26,7 +26,7 @@ from permille.errors import UsageError
 from permille.escaping import plain
 from permille.interrupts import Interrupted, Interrupts
 from permille.measure.command import Run, check, input_file
-from permille.measure.commands import CommandLine, expand, scan, split, values_of
+from permille.measure.commands import CommandLine, check_beside, expand, scan, split, values_of
 from permille.measure.comparing import CHEAPEST, MeasuredCommands, check_reference, compared
 from permille.measure.figure import (
     FigureRequest,
@@ -54,6 +54,14 @@ HABITS = {"--command-names": "--command-name", "--net": "--idle"}
 """What people may call an option by."""
 DEFAULT_MIN, DEFAULT_MAX = 10, 1000
 """Of the repeats, where --min-repeats or --max-repeats says that their number is not fixed."""
+
+_BESIDE = {
+    "setup": ("-s", "before all runs of each command"),
+    "prepare": ("-p", "before each run"),
+    "conclude": ("-C", "after each run"),
+    "cleanup": ("-c", "after all runs of each command"),
+}
+"""Options of lines that the shell runs, unmeasured, beside the commands."""
 
 OUTPUTS = {"measure": MeasuredCommand, "measure, several commands": MeasuredCommands}
 """What it prints with ``--json``."""
@@ -171,12 +179,7 @@ def _add_around(parser: argparse.ArgumentParser) -> None:
         metavar="FILE",
         help="what every run reads on standard input; null: nothing (default for several runs)",
     )
-    for short, name, when in (
-        ("-s", "setup", "before all runs of each command"),
-        ("-p", "prepare", "before each run"),
-        ("-C", "conclude", "after each run"),
-        ("-c", "cleanup", "after all runs of each command"),
-    ):
+    for name, (short, when) in _BESIDE.items():
         parser.add_argument(
             short, f"--{name}", metavar="LINE", help=f"run this by the shell, unmeasured, {when}"
         )
@@ -296,7 +299,9 @@ def _commands(args: argparse.Namespace) -> list[CommandLine]:
         scan(key, low, high, args.parameter_step_size) for key, low, high in args.parameter_scan
     ]
     shell = "/bin/sh" if args.shell == "default" else args.shell
-    return expand(split(args.command), parameters, names=args.command_name, shell=shell)
+    commands = expand(split(args.command), parameters, names=args.command_name, shell=shell)
+    check_beside(commands, {f"--{name}": getattr(args, name) for name in _BESIDE})
+    return commands
 
 
 def _protocol(args: argparse.Namespace, commands: int) -> tuple[RunProtocol, list[str]]:
