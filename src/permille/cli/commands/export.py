@@ -6,7 +6,7 @@ from __future__ import annotations
 import argparse
 import os
 import sys
-from collections.abc import Callable, Iterator, Sequence, Set
+from collections.abc import Callable, Iterator, Set
 from functools import cached_property
 from pathlib import Path
 from typing import TypeVar
@@ -17,7 +17,7 @@ from permille.analysis.results import Results, result_rows
 from permille.analysis.rolled import BoundaryReading
 from permille.carbon.settings import CarbonSettings
 from permille.cli.arguments import add_impacts, add_reading, add_store, carbon_of, impacts_of
-from permille.cli.source import check_study, say_damage, summaries_of
+from permille.cli.source import check_study, refuse_unmatched, say_damage, summaries_of
 from permille.collector import without_collector
 from permille.errors import UsageError
 from permille.escaping import plain
@@ -133,10 +133,10 @@ class _Reading:
     def results(self, *, fronts: bool = True) -> Results:
         args, carbon = self._args, self.carbon
         summaries, boundary, damage, *_ = summaries_of(args, program=True)
-        summaries = _chosen(args, summaries, lambda s: s.cell)
         if not summaries:
             say_damage(damage)
-            raise UsageError("no matching results to export; see: permille results")
+            raise UsageError("no results to export; see: permille results")
+        summaries = _chosen(args, summaries, lambda s: s.cell, damage)
         self.damage += damage
         added = impacts_of(args, carbon)
         rows = result_rows(summaries, carbon, net=args.net, added=added, fronts=fronts)
@@ -147,23 +147,34 @@ class _Reading:
             check_study(store, self._args)
             # Any boundary will do: which cells are superseded depends on when they were measured.
             kept = current_groups(store.cells(BoundaryReading("node"), self._args.study))
-            chosen = _chosen(self._args, kept, lambda one: one[1].cell)
+            chosen = _chosen(self._args, kept, lambda one: one[1].cell, self.damage)
             yield from store.of_groups(group for group, _ in chosen)
 
 
 def _chosen(
-    args: argparse.Namespace, items: Sequence[Item], cell_of: Callable[[Item], Cell]
+    args: argparse.Namespace,
+    items: list[Item],
+    cell_of: Callable[[Item], Cell],
+    damage: list[str],
 ) -> list[Item]:
-    """The items of the model and dataset that were named."""
-    kept = _named(args.model, items, lambda item: cell_of(item).model)
-    return _named(args.dataset, kept, lambda item: cell_of(item).dataset)
+    """The items of the model and dataset that were named.
 
-
-def _named(wanted: str | None, items: Sequence[Item], name_of: Callable[[Item], str]) -> list[Item]:
-    """Those of exactly this name or, if there are none, those whose name contains it: a model
-    whose id begins another's can be chosen too."""
-    exact = [item for item in items if name_of(item) == wanted]
-    return exact or [item for item in items if (wanted or "") in name_of(item)]
+    Raises:
+        UsageError: no item is of the model, or of the dataset.
+    """
+    for option in ("model", "dataset"):
+        wanted = getattr(args, option)
+        if wanted is None or not items:
+            continue
+        names = [getattr(cell_of(item), option) for item in items]
+        # Exactly this name first: a model whose id begins another's can be chosen too.
+        known = {name for name in names if name == wanted} or {
+            name for name in names if wanted.casefold() in name.casefold()
+        }
+        if not known:
+            refuse_unmatched(option, wanted, names, damage)
+        items = [item for item, name in zip(items, names, strict=True) if name in known]
+    return items
 
 
 def _put(args: argparse.Namespace, export: Export) -> None:

@@ -29,13 +29,12 @@ from permille.cli.arguments import (
     carbon_of,
     impacts_of,
 )
-from permille.cli.source import all_summaries_of, say_damage
+from permille.cli.source import all_summaries_of, refuse_unmatched, say_damage
 from permille.cli.table import results_table
 from permille.cli.terminal import console, print_json, say_last
 from permille.collector import without_collector
 from permille.energy.disturbance import OVER_TRIALS
 from permille.escaping import plain
-from permille.suggestions import nearest
 from permille.units import (
     format_energy_j,
     format_energy_kwh,
@@ -72,13 +71,19 @@ def configure(parser: argparse.ArgumentParser) -> None:
 
 @without_collector()
 def run(args: argparse.Namespace) -> int:
-    """Print the table."""
+    """Print the table.
+
+    Raises:
+        UsageError: there are results, and none of the task.
+    """
     carbon = carbon_of(args)
     added = impacts_of(args, carbon)
     source = all_summaries_of(args, program=args.json)
     everything, boundary, damage = source.summaries, source.boundary, source.damage
-    tasks = {s.cell.task for s in everything}
-    if args.task:
+    if args.task is not None:
+        tasks = [s.cell.task for s in everything]
+        if everything and args.task not in tasks:
+            refuse_unmatched("task", args.task, tasks, damage)
         everything = [s for s in everything if s.cell.task == args.task]
     summaries, older = comparable.split(everything)
     rows = result_rows(summaries, carbon, net=args.net, added=added)
@@ -104,9 +109,6 @@ def run(args: argparse.Namespace) -> int:
     )
     if args.json:
         print_json(results)
-    elif args.task and args.task not in tasks and tasks:
-        near = nearest(args.task, sorted(tasks))
-        print(plain(f"no results of the task {args.task!r}; {near}"))
     else:
         show(results, summaries, explain=args.explain)
     say_last(source.notice)
