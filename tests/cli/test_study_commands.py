@@ -216,6 +216,13 @@ def test_parity_of_a_model_whose_training_is_not_known() -> None:
         dispatch(["parity", "--model", "gpt2"])
 
 
+def test_parity_finds_a_model_by_a_part_of_its_id(capsys: pytest.CaptureFixture[str]) -> None:
+    (row,) = said(capsys, "parity", "--model", "BLOOMz-560m")["rows"]
+    assert row["model"] == "bigscience/bloomz-560m"
+    with pytest.raises(CompareError, match="'bloomz' matches several models"):
+        dispatch(["parity", "--model", "bloomz"])
+
+
 def test_parity_of_a_store_without_the_studys_models_says_what_to_add(small: Path) -> None:
     with pytest.raises(UsageError, match="add --model NAME --training-kwh X"):
         dispatch(["parity", "--from", str(small)])

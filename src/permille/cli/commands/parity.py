@@ -6,6 +6,7 @@ import argparse
 from typing import TYPE_CHECKING
 
 from permille.analysis import parity
+from permille.analysis.compare import find_model
 from permille.analysis.paper.printed import TABLE_5
 from permille.analysis.parity import ParityRow
 from permille.cli.arguments import add_json, positive_float, pue
@@ -44,7 +45,11 @@ OUTPUTS = {"parity": ParityOutput}
 def configure(parser: argparse.ArgumentParser) -> None:
     """Add this command's arguments."""
     parser.epilog = EXAMPLES
-    parser.add_argument("--model", metavar="NAME", help="a model of the study or store")
+    parser.add_argument(
+        "--model",
+        metavar="NAME",
+        help="a model of the study or store: its id, or a part that no other model's id contains",
+    )
     parser.add_argument(
         "--training-kwh", metavar="X", type=positive_float, help="kWh of training the model"
     )
@@ -106,22 +111,23 @@ def _rows(args: argparse.Namespace) -> list[ParityRow]:
     if args.training_kwh is None and args.finetuning_kwh is not None:
         raise UsageError("--finetuning-kwh goes with --training-kwh")
     cells = any_study(args.from_store, args.study).cells
+    models = {cell.summary.cell.model for cell in cells}
+    model = None if args.model is None else find_model(sorted(models), args.model)
     if args.training_kwh is None:
-        models = {cell.summary.cell.model for cell in cells}
-        if args.model is None and not TABLE_5.keys() & models:
+        if model is None and not TABLE_5.keys() & models:
             raise UsageError(
                 f"{args.from_store} has none of the published study's models, whose training energy"
                 " is known: add --model NAME --training-kwh X"
             )
-        return parity.study_rows(cells, args.boundary, args.pue, args.per_day, args.model)
-    if args.model is None:
+        return parity.study_rows(cells, args.boundary, args.pue, args.per_day, model)
+    if model is None:
         raise UsageError("--training-kwh goes with --inference-kwh or --model")
     return [
         parity.row(
-            args.model,
+            model,
             training_kwh=args.training_kwh,
             finetuning_kwh=args.finetuning_kwh,
-            per_inference=parity.kwh_per_inference(cells, args.model, args.boundary, args.pue),
+            per_inference=parity.kwh_per_inference(cells, model, args.boundary, args.pue),
             per_day=args.per_day,
         )
     ]
