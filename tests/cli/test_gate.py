@@ -60,6 +60,14 @@ def test_no_round_begins_once_its_time_is_over(permille: Permille, powercap: Dri
     assert 1 <= found["blocks"] <= 3
 
 
+def test_no_time_for_more_is_not_the_default_time(permille: Permille, powercap: Driver) -> None:
+    found = permille(
+        "gate", "--rounds", "1", "--warmup", "0", "--until-told", "--at-most", "0s", "--json",
+        "--", "sleep", "0.3", "---", "sleep", "3", code=5,
+    ).json  # fmt: skip
+    assert found["blocks"] == 1
+
+
 def test_a_version_that_fails_to_run_is_no_verdict(permille: Permille, powercap: Driver) -> None:
     commands = ("--", "sleep", "0.3", "---", "sh", "-c", "exit 3")
     finished = permille("gate", "--rounds", "2", "--json", *commands, code=1)

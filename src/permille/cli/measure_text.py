@@ -79,12 +79,15 @@ def show_ratios(found: MeasuredCommands) -> None:
     """How the commands compare: of two a sentence, of more a table."""
     from permille.analysis.answer import times_text
 
-    if found.ratio is not None:
-        ratio = estimate_of(found.ratio)
+    if len(found.commands) == 2:
+        (over,) = found.ratios
+        ratio = estimate_of(over.ratio)
         if ratio is None:
             print("ratio: n/a")
             return
-        print(f"the first needs {times_text(ratio)} the energy of the second")
+        # With --reference, it may be the second over the first.
+        a, b = ("first", "second") if over.a == found.commands[0].name else ("second", "first")
+        print(f"the {a} needs {times_text(ratio)} the energy of the {b}")
         return
     from rich import box
     from rich.table import Table
@@ -93,7 +96,8 @@ def show_ratios(found: MeasuredCommands) -> None:
     table = Table(box=box.SIMPLE_HEAD, pad_edge=False)
     table.add_column("command", overflow="fold")
     for column in ("energy", "time", f"energy over {plain(found.reference, limit=40)}"):
-        table.add_column(column, justify="right")
+        # As Text: a command such as grep '[/a]' is not markup.
+        table.add_column(Text(column), justify="right")
     ratios = {over.a: over.ratio for over in found.ratios}
     for command in found.commands:
         cells = (

@@ -231,7 +231,7 @@ def _gate(
 ) -> GateOutput:
     """Rounds until the verdict is clear, or there is no time for more."""
     warmup = DEFAULT_WARMUP if args.warmup is None else args.warmup
-    at_most = args.at_most or DEFAULT_AT_MOST
+    at_most = DEFAULT_AT_MOST if args.at_most is None else args.at_most
     ends_s = time.monotonic() + at_most.total_seconds() if args.until_told else None
     found: tuple[list[Run], list[Run]] = ([], [])
     output: GateOutput | None = None
