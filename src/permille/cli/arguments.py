@@ -27,12 +27,22 @@ def integer(text: str) -> int:
         raise argparse.ArgumentTypeError(f"{text!r} is not a whole number") from error
 
 
+_LARGEST = 1e15
+"""No quantity of the field is larger, or smaller than its inverse. A product of several that are
+would be infinite, or 0."""
+
+
 def number(text: str) -> float:
     """A number, for argparse."""
     try:
-        return float(text)
+        value = float(text)
     except ValueError as error:
         raise argparse.ArgumentTypeError(f"{text!r} is not a number") from error
+    # What is infinite or nan is for the callers, which name the quantity that it is not.
+    if math.isfinite(value) and value and not 1 / _LARGEST <= abs(value) <= _LARGEST:
+        limits = f"{1 / _LARGEST:g} to {_LARGEST:g}"
+        raise argparse.ArgumentTypeError(f"{text!r} is too large or too small ({limits})")
+    return value
 
 
 def positive_float(text: str) -> float:
@@ -58,8 +68,9 @@ def address(option: str, text: str) -> tuple[str, int]:
         UsageError: it is neither.
     """
     host, _, port = text.rpartition(":")
-    # int() alone would also take "+80", "8_0" and the digits of other scripts.
-    if not port.isascii() or not port.isdecimal() or not 0 < int(port) < 65536:
+    # int() alone would also take "+80", "8_0" and the digits of other scripts, and raise another
+    # error from 4,301 digits on (docs.python.org/3/library/stdtypes.html#int-max-str-digits).
+    if not re.fullmatch("[0-9]{1,5}", port) or not 0 < int(port) < 65536:
         raise UsageError(f"{option} {text!r} is neither PORT nor HOST:PORT")
     # An IPv6 address stands in brackets, because it has colons itself (RFC 3986, 3.2.2).
     return host.strip("[]") or "127.0.0.1", int(port)
@@ -121,6 +132,9 @@ def seconds(text: str) -> float:
     value = number(text)
     if not (math.isfinite(value) and value >= 0):
         raise argparse.ArgumentTypeError(f"{text!r} is not a number of seconds")
+    # time.sleep() raises an OverflowError from 2^63 ns on, in the midst of measuring.
+    if value > _MOST.total_seconds():
+        raise argparse.ArgumentTypeError(f"{text!r} is more than {_MOST.days} days")
     return value
 
 
