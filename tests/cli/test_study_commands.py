@@ -156,6 +156,8 @@ def test_one_of_several_studies_has_to_be_named(small: Path) -> None:
         store.add(trial(1.0, model="x", study="another"))
     with pytest.raises(UsageError, match="study, another"):
         dispatch(["audit", "--from", str(small)])
+    with pytest.raises(UsageError, match="did you mean 'another'"):
+        dispatch(["audit", "--from", str(small), "--study", "anather"])
     with pytest.raises(UsageError, match="--from"):
         dispatch(["audit", "--study", "another"])
     assert dispatch(["audit", "--from", str(small), "--study", "another", "--json"]) == 0

@@ -55,6 +55,7 @@ def any_study(store_path: Path | None, name: str | None) -> StudyCells:
     """
     from permille.analysis.current import current_trials
     from permille.analysis.study_cells import from_trials
+    from permille.api.reading import check_has_study
     from permille.store import Store
 
     if store_path is None:
@@ -64,9 +65,9 @@ def any_study(store_path: Path | None, name: str | None) -> StudyCells:
             )
         return published_study(None)
     with Store(store_path, readonly=True) as store:
-        names = store.studies()
-        chosen = name or (names[0] if len(names) == 1 else None)
-        if chosen is None or chosen not in names:
+        check_has_study(store, name)
+        names = store.studies() if name is None else [name]
+        if len(names) != 1:
             there = ", ".join(names) or "no trials"
             raise UsageError(f"name one of the studies of {store_path} with --study: {there}")
-        return from_trials(current_trials(store.trials(study=chosen)))
+        return from_trials(current_trials(store.trials(study=names[0])))

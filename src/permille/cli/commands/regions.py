@@ -85,7 +85,7 @@ def run(args: argparse.Namespace) -> int:
         if args.kind in (None, place.kind) and _matches(table, place, args.query)
     ]
     if not places:
-        if args.query:
+        if args.query is not None:
             find(args.query)  # the error suggests similar names
         raise CarbonError("no region of that kind matches; see: permille regions")
     if args.json:
