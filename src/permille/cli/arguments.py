@@ -141,6 +141,7 @@ def seconds(text: str) -> float:
 def pue(text: str) -> float:
     """A power usage effectiveness: at least 1, for argparse."""
     value = positive_float(text)
+    # The energy of the whole data centre over that of its IT equipment (ISO/IEC 30134-2).
     if value < 1:
         raise argparse.ArgumentTypeError(f"PUE is at least 1, not {text}")
     return value
@@ -156,6 +157,7 @@ def intensity(text: str) -> float:
 
 def default_store() -> str:
     """The store that is used if none is named."""
+    # "or": an empty variable is as good as none, and Path("") would be the current folder.
     return os.environ.get("PERMILLE_STORE") or "permille.db"
 
 
@@ -284,6 +286,7 @@ def add_impacts(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--embodied",
         metavar="DEVICE",
+        # No choices: embodied_of() ignores case, and says what to do for other hardware.
         help=f"also the embodied carbon of the accelerators: {', '.join(ACCELERATORS)}",
     )
     parser.add_argument(
@@ -322,6 +325,7 @@ def impacts_of(args: argparse.Namespace, carbon: CarbonSettings) -> AddedImpacts
         raise UsageError("--share-in-use is a share of the hardware of --embodied-kg, not given")
     if args.lifespan_years is not None and args.embodied_kg is None and args.embodied is None:
         raise UsageError("--lifespan-years goes with --embodied-kg or --embodied")
+    # "or" is safe here: positive_float takes no 0.
     years = args.lifespan_years or DEFAULT_LIFESPAN_YEARS
     hardware = None
     if args.embodied_kg is not None:
@@ -330,6 +334,7 @@ def impacts_of(args: argparse.Namespace, carbon: CarbonSettings) -> AddedImpacts
             lifespan_years=years,
             resource_share=1.0 if args.share_in_use is None else args.share_in_use,
         )
+    # Not by truth: --wue 0 is a data centre that evaporates nothing, and not an absent option.
     wants_water = args.water or args.wue is not None
     return AddedImpacts(
         hardware=hardware,

@@ -30,12 +30,14 @@ def show(one: MeasuredCommand, *, explain: bool) -> None:
     out = console()
 
     def say(text: str, style: str = "") -> None:
+        # As Text: what stands in brackets in a command or a note is not rich's markup.
         out.print(Text(plain(text), style=style), soft_wrap=True)
 
     say(one.name if isinstance(one, ComparedCommand) else shlex.join(one.command), "bold")
     if one.energy_j.value is None:
         say(f"  no figure: {one.reason}", "red")
         return
+    # The energy follows all the same: it was used, though not for what was to be measured.
     if not one.valid:
         say(f"  not valid: {one.reason}", "red")
     provenance = one.provenance
@@ -71,6 +73,7 @@ def show_missing(commands: Sequence[MeasuredCommand], missing: list[Missing]) ->
     for meter in missing:
         remedy = f"; to unlock it: {meter.remedy}" if meter.remedy else ""
         print(plain(f"not measured: {meter.meter}: {meter.reason}{remedy}"))
+    # Meters that are named above say by themselves what could be measured.
     if not missing and any(p.provenance == Provenance.ESTIMATED for p in commands):
         print("estimated: no energy counter is here; `permille meters` says what could be measured")
 

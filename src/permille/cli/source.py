@@ -100,6 +100,7 @@ def _from_store(args: argparse.Namespace) -> SourcedSummaries:
     damage: list[str] = []  # the store appends to it while it is read
     with Store(args.store, readonly=True, damage=damage) as store:
         summaries = list(summaries_in(store, args.study, boundary, pool=args.pool))
+        # With damage, the study may be there and unreadable: no name is wrong then.
         if not summaries and not damage:
             check_study(store, args)
         reference = reference_sentences(store, args.study)
@@ -134,6 +135,7 @@ def _shipped(args: argparse.Namespace, *, program: bool) -> SourcedSummaries:
     boundary: Boundary = args.boundary or PUBLISHED_BOUNDARY
     notice = f"{absent}: these are the figures of {NAME}, which ship with permille; {measuring}"
     figures = published.summaries(boundary)
+    # Who names the study knows whose figures these are.
     return SourcedSummaries(figures, boundary, [], notice if args.study is None else None)
 
 
@@ -143,4 +145,5 @@ def check_study(store: Store, args: argparse.Namespace) -> None:
     Raises:
         UsageError: it does not; the message suggests a study that exists.
     """
+    # The shipped study is there without a store, too: the caller takes its figures then.
     check_has_study(store, None if args.study == NAME else args.study)

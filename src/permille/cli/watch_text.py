@@ -24,6 +24,7 @@ def line_text(line: WatchLine) -> str:
     energy = line.energy_j
     watts = None if energy is None or energy.value is None else energy.value / line.seconds
     parts = [
+        # HH:MM:SS of an ISO 8601 time: a line of a terminal has no room for the date.
         line.t[11:19],
         "– W" if watts is None else f"{number(watts)} W",
         f"{_or_dash(line.requests_per_s)} requests/s",
@@ -35,6 +36,7 @@ def line_text(line: WatchLine) -> str:
     if line.idle:
         parts.append("idle")
     for name, model in line.models.items():
+        # Counters of a model stay in /metrics when it has no more work.
         if model.tokens.output:
             parts.append(f"{name}: {number(model.tokens.output)} tokens")
     parts += line.notes
@@ -50,6 +52,7 @@ def total_text(total: WatchTotal) -> str:
         f" {_grams(total.co2e_g_per_1000)} CO2e per 1,000 requests",
         f"{_or_dash(total.requests)} requests, {_or_dash(total.tokens.output)} output tokens",
     ]
+    # Otherwise the energy would seem to be that of the whole watch.
     if total.left_out_s:
         seconds = counted(round(total.left_out_s), "second")
         lines.append(f"{seconds} left out, whose energy or counts are unknown")
@@ -62,6 +65,7 @@ def report_head(kept: KeptWatch) -> str:
     head = kept.head
     server = "a server that is unknown" if head is None else (head.server or "an unknown server")
     parts = [f"watch {kept.id}: {server}"]
+    # A damaged head takes nothing from the windows, which tell the energy.
     if head is not None:
         parts.append(head.metrics)
     if kept.lines:

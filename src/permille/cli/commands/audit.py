@@ -45,6 +45,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--pue",
         type=pue,
+        # 1 is no claim about a data centre: the facility is the node, until a PUE is given.
         default=1.0,
         help="power usage effectiveness for the facility boundary (default: %(default)s)",
     )
@@ -65,6 +66,7 @@ def _page(out: Console, result: Audit) -> None:
     from permille.escaping import plain
 
     names = ", ".join(result.studies) or "nothing"
+    # markup=False, here and below: names and notes come from a store.
     out.print(
         plain(
             f"What {names} rests on: {counted(result.cells, 'cell')}, {counted(result.runs, 'run')}"
@@ -91,6 +93,7 @@ def _page(out: Console, result: Audit) -> None:
     out.print("\n4. General-purpose over task-specific", style="bold")
     out.print(_ratios(result.general_to_specific))
     out.print(result.method, markup=False)
+    # A warning that a task has in several boundaries is printed once.
     warnings = dict.fromkeys(
         (r.task, r.at_equal_size.overlap_warning)
         for r in result.general_to_specific
@@ -166,6 +169,7 @@ def _ratios(rows: Sequence[GeneralToSpecific]) -> Table:
 
 
 def _interval(equal: EqualSize) -> str:
+    # None: the upper end is beyond the largest float (EqualSize), and not unknown.
     high = "no bound" if equal.high is None else f"{equal.high:.1f}"
     return f"{equal.low:.1f} to {high}"
 

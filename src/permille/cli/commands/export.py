@@ -89,6 +89,7 @@ def run(args: argparse.Namespace) -> int:
     if (reason := exporter.refusal(given - OWN_OPTIONS)) is not None:
         raise UsageError(reason)
     request = _Reading(args)
+    # All in memory before anything is written: an error leaves an earlier file as it was.
     export = exporter.export(request)
     for note in export.notes:
         print(plain(note), file=sys.stderr)
@@ -119,6 +120,7 @@ class _Reading:
         self.link: str | None = args.link
         self.benchmark: str | None = args.benchmark
 
+    # Once: with --live it is a request to an API.
     @cached_property
     def carbon(self) -> CarbonSettings:
         return carbon_of(self._args)
@@ -132,6 +134,7 @@ class _Reading:
 
     def results(self, *, fronts: bool = True) -> Results:
         args, carbon = self._args, self.carbon
+        # As for a program: in a file, shipped figures could not be told from this machine's.
         summaries, boundary, damage, *_ = summaries_of(args, program=True)
         if not summaries:
             say_damage(damage)
@@ -183,8 +186,10 @@ def _put(args: argparse.Namespace, export: Export) -> None:
         _put_into(args.into, export.content, args.store)
         return
     if args.file == STANDARD_OUTPUT:
+        # Bytes: an export has an encoding and line ends of its own, and may be Parquet.
         sys.stdout.buffer.write(export.content)
         return
+    # never: a typing error must not replace the store by its own export.
     write_whole(Path(args.file), export.content, never=args.store)
     if export.rows is None:
         about = f", {export.about}" if export.about else ""

@@ -153,6 +153,7 @@ def run(args: argparse.Namespace) -> int:
     if args.study_file is not None or args.against is not None:
         return _study(args)
     commands = _commands(args)
+    # Before the rounds: a verdict of minutes must not end in a page that cannot be written.
     if args.export_markdown is not None:
         check_writable(args.export_markdown)
     token = uuid.uuid4().hex
@@ -171,6 +172,7 @@ def run(args: argparse.Namespace) -> int:
     deliver(lambda: print_json(output) if args.json else print(plain(sentence(output))))
     if args.export_markdown is not None:
         write_whole(args.export_markdown, markdown(output).encode())
+    # A command that failed is not the "cannot tell" that more rounds would settle.
     return 1 if output.reason else _CODES[output.verdict]
 
 
@@ -232,6 +234,7 @@ def _gate(
     """Rounds until the verdict is clear, or there is no time for more."""
     warmup = DEFAULT_WARMUP if args.warmup is None else args.warmup
     at_most = DEFAULT_AT_MOST if args.at_most is None else args.at_most
+    # Monotonic: a clock that is set meanwhile must not end the gate, or keep it going.
     ends_s = time.monotonic() + at_most.total_seconds() if args.until_told else None
     found: tuple[list[Run], list[Run]] = ([], [])
     output: GateOutput | None = None
@@ -247,6 +250,7 @@ def _gate(
             max_repeats=batch.most,
             least_s=batch.seconds,
             warmup=warmup if look == 1 else 0,
+            # No baseline: the ratio is that of the whole energies.
             idle_s=0.0,
             # Inherited, the first run would read all of it, and the others none.
             stdin=input_file(args.input or "null"),
@@ -259,6 +263,7 @@ def _gate(
             commands,
             protocol,
             token=token,
+            # With --json, standard output is for the verdict alone.
             stdout=sys.stderr.buffer if args.json else None,
             before=before,
         )
@@ -291,6 +296,7 @@ def _judged(
         require_measured(figures, args.boundary)
     reason = next((why for why in map(_why, commands, found, figures) if why), None)
     base, head = found
+    # A command that failed has fewer runs; a round counts where both ran.
     blocks = min(len(base), len(head))
     times: Estimate | None = None
     if reason is None:

@@ -112,7 +112,13 @@ def _inferences(text: str) -> int:
 
 def _add_repeats(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
-        "-r", "--repeats", "--runs", type=positive_int, metavar="N", help="runs (default: 1)"
+        # --runs, --min-runs and --max-runs are hyperfine's names for these.
+        "-r",
+        "--repeats",
+        "--runs",
+        type=positive_int,
+        metavar="N",
+        help="runs (default: 1)",
     )
     parser.add_argument(
         "-m",
@@ -189,6 +195,7 @@ def run(args: argparse.Namespace) -> int:
     """Measure one command, or several and their ratios."""
     commands = _commands(args)
     for command in commands:
+        # A program that does not exist yet may be built by --setup or --prepare.
         check(command.words, prepared=bool(args.setup or args.prepare))
     check_reference(commands, args.reference)
     carbon_of(args)  # a wrong region or PUE is an error before anything is measured
@@ -227,6 +234,7 @@ def run(args: argparse.Namespace) -> int:
             show_ratios(ratios)
         show_missing(figures, missing)
 
+    # The result first: a file that cannot be written takes nothing from it.
     deliver(tell)
     _export(args, figures, ratios)
     for problem in unclean:
@@ -253,11 +261,13 @@ def _figures(
     Raises:
         MeterError: a measurement is required, and a figure rests on more.
     """
+    # Before the figures, and so from every one of them: no ratio of two kinds.
     if args.without_others:
         measured = [without_others(runs) for runs in measured]
     question = FigureRequest(
         boundary=args.boundary,
         inferences=args.inferences,
+        # Where their number was not fixed, as many as were made: none of them is missing.
         repeats=protocol.repeats or max(map(len, measured)),
         ignore_failure=args.ignore_failure,
         quiet_machine=args.quiet_machine,
@@ -298,6 +308,7 @@ def _commands(args: argparse.Namespace) -> list[CommandLine]:
     parameters += [
         scan(key, low, high, args.parameter_step_size) for key, low, high in args.parameter_scan
     ]
+    # hyperfine's word, so that its command lines work here.
     shell = "/bin/sh" if args.shell == "default" else args.shell
     commands = expand(split(args.command), parameters, names=args.command_name, shell=shell)
     check_beside(commands, {f"--{name}": getattr(args, name) for name in _BESIDE})

@@ -63,7 +63,11 @@ def configure(parser: argparse.ArgumentParser) -> None:
         "--per-day", metavar="N", type=positive_float, help="inferences per day: parity in days"
     )
     parser.add_argument(
-        "--boundary", choices=BOUNDARIES, default="node", help="which devices count"
+        # Not compute, as elsewhere: the published figures are those of the whole node.
+        "--boundary",
+        choices=BOUNDARIES,
+        default="node",
+        help="which devices count",
     )
     parser.add_argument(
         "--pue",
@@ -104,10 +108,12 @@ def _rows(args: argparse.Namespace) -> list[ParityRow]:
                 args.model,
                 training_kwh=args.training_kwh,
                 finetuning_kwh=args.finetuning_kwh,
+                # How sure a figure from elsewhere is, is not known: no interval, and not ±0.
                 per_inference=Estimate(value=args.inference_kwh, low=None, high=None),
                 per_day=args.per_day,
             )
         ]
+    # Alone, it would look like the energy of all of the training.
     if args.training_kwh is None and args.finetuning_kwh is not None:
         raise UsageError("--finetuning-kwh goes with --training-kwh")
     cells = any_study(args.from_store, args.study).cells
@@ -152,6 +158,7 @@ def _table(rows: list[ParityRow], per_day: float | None) -> Table:
             Text(plain(row.model or "-")),
             format_number(row.training_kwh, 6),
             "not counted" if row.finetuning_kwh is None else format_number(row.finetuning_kwh, 6),
+            # Not scaled to Wh, as other tables do: it stands beside two columns of kWh.
             f"{row.kwh_per_inference:.3g}",
             f"{inferences.value:,.0f}",
             "-"

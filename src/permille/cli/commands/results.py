@@ -76,6 +76,7 @@ def run(args: argparse.Namespace) -> int:
     Raises:
         UsageError: there are results, and none of the task.
     """
+    # A wrong region or lifespan is said before a large store is read.
     carbon = carbon_of(args)
     added = impacts_of(args, carbon)
     source = all_summaries_of(args, program=args.json)
@@ -85,6 +86,7 @@ def run(args: argparse.Namespace) -> int:
         if everything and args.task not in tasks:
             refuse_unmatched("task", args.task, tasks, damage)
         everything = [s for s in everything if s.cell.task == args.task]
+    # A figure is superseded by one of its own task: the selection takes nothing from that.
     summaries, older = comparable.split(everything)
     rows = result_rows(summaries, carbon, net=args.net, added=added)
     if args.superseded:
@@ -127,6 +129,7 @@ def show(results: Results, summaries: Sequence[Summary], *, explain: bool = Fals
     for line in footing(results):
         out.print(Text(plain(line)), soft_wrap=True)
     if explain:
+        # net: the parts are those of the interval that the row shows.
         from permille.analysis.budget import budget
 
         for line in (line for s in summaries for line in budget(s, net=results.net)):
@@ -171,6 +174,7 @@ def footing(results: Results) -> list[str]:
 
 def _session_lines(rows: Sequence[ResultRow]) -> list[str]:
     """What the intervals are over, and where one more session's figures would lie."""
+    # None: a figure without an interval, or of trials that were measured without sessions.
     sessions = [r.kwh_per_1000.sessions for r in rows]
     lines = [f"intervals: {ONE_SESSION}"] if 1 in sessions else []
     several = [r for r, n in zip(rows, sessions, strict=True) if n is not None and n > 1]
@@ -234,6 +238,7 @@ def _split_lines(rows: Sequence[ResultRow]) -> list[str]:
     lines = []
     for r in rows:
         split = r.token_split
+        # One of the two alone is no split.
         if split is None or split.input is None or split.output is None:
             continue
         rest = "" if split.rest_w is None else f", {_watts(split.rest_w)} in any case"
@@ -259,6 +264,7 @@ def _problem_lines(rows: Sequence[ResultRow]) -> list[str]:
     affects every row; it is printed once, so that the table does not scroll out of sight."""
     places_by_problem: dict[str, list[str]] = {}
     for r in rows:
+        # Failed trials have said by their reasons why there is no figure.
         if r.problem and not r.reasons:
             places_by_problem.setdefault(r.problem, []).append(_where(r))
     lines = []
@@ -342,6 +348,7 @@ def _impact_lines(results: Results) -> list[str]:
             f" ({embodied.source}; ±{format_share(embodied.uncertainty)}), over"
             f" {embodied.lifespan_years:g} years of use; {embodied.scope}; not part of CO2e"
         )
+        # The column would else look as if these had no embodied carbon.
         if any(row.embodied_g_per_1000 is None for row in results.rows):
             lines.append("embodied: n/a where no single accelerators were metered")
     return lines

@@ -46,6 +46,7 @@ def run(args: argparse.Namespace) -> int:
     promise = promise_of(args)
     carbon = carbon_of(args)
     summaries, boundary, damage, notice, _ = summaries_of(args, program=args.json)
+    # Above idle before the choice: the cheapest by net energy may be another load.
     selected = [
         s.above_idle() if args.net else s
         for s in summaries
