@@ -102,6 +102,8 @@ def test_a_measurement_that_is_required_is_not_replaced_by_an_estimate(
         (["study.toml", "--against", "base.db", "--", "true"], "takes a study and no command"),
         (["study.toml", "--against", "base.db", "--rounds", "3"], "--rounds: for commands only"),
         (["study.toml", "--against", "base.db"], "study.toml"),
+        (["--store=a.db", "--", "true", "---", "true"], "--store: for a study only"),
+        (["study.toml", "--against", "base.db", "--at-most=9s", "--shared"], "--at-most, --shared"),
     ],
 )
 def test_wrong_usage_is_one_line(

@@ -204,6 +204,10 @@ def test_parity_of_a_model_of_a_store(small: Path, capsys: pytest.CaptureFixture
         (["--finetuning-kwh", "1"], "goes with --training-kwh"),
         (["--training-kwh", "1"], "goes with --inference-kwh or --model"),
         (["--training-kwh", "0", "--inference-kwh", "1"], "not a positive number"),
+        (
+            ["--training-kwh", "2", "--inference-kwh", "1", "--pue", "2", "--study=x"],
+            "--study, --pue: for the energy of stored inferences",
+        ),
         (["--per-day", "nan"], "not a positive number"),
         (["--per-day", "many"], "'many' is not a number;"),
     ],

@@ -7,6 +7,7 @@ import datetime
 import math
 import os
 import re
+from collections.abc import Iterable
 from typing import TYPE_CHECKING, Any
 
 from permille.cli.object_storage import local_store
@@ -341,6 +342,19 @@ def impacts_of(args: argparse.Namespace, carbon: CarbonSettings) -> AddedImpacts
         water=water_of(carbon, args.wue) if wants_water else None,
         embodied=None if args.embodied is None else embodied_of(args.embodied, years),
     )
+
+
+def refuse_given(args: argparse.Namespace, options: Iterable[str], why: str) -> None:
+    """Refuse options that would have no effect here.
+
+    Raises:
+        UsageError: one of them was given.
+    """
+    # By the words, because a value may be the default, or come from an environment variable. No
+    # option is abbreviated (allow_abbrev).
+    typed = {word.partition("=")[0] for word in args.words}
+    if given := [option for option in options if option in typed]:
+        raise UsageError(f"{', '.join(given)}: {why}")
 
 
 def add_strictness(parser: argparse.ArgumentParser, *, quiet: str) -> None:

@@ -22,6 +22,7 @@ from permille.cli.arguments import (
     add_store,
     duration,
     positive_int,
+    refuse_given,
     share,
     whole_number,
 )
@@ -152,6 +153,7 @@ def run(args: argparse.Namespace) -> int:
     """Measure both, and judge; or judge a study against its baseline."""
     if args.study_file is not None or args.against is not None:
         return _study(args)
+    refuse_given(args, _FOR_STUDIES, "for a study only, with --against; commands have no store")
     commands = _commands(args)
     # Before the rounds: a verdict of minutes must not end in a page that cannot be written.
     if args.export_markdown is not None:
@@ -196,11 +198,11 @@ def _commands(args: argparse.Namespace) -> list[CommandLine]:
     return commands
 
 
-_FOR_COMMANDS: dict[str, object] = {
-    "rounds": None, "warmup": None, "until_told": False, "at_most": None, "command_name": [],
-    "export_markdown": None, "input": None, "prepare": None, "shell": None, "shared": False,
-}  # fmt: skip
-"""What has no meaning for a study, and its value if it was not given."""
+_FOR_COMMANDS = (
+    "--rounds", "--warmup", "--until-told", "--at-most", "--command-name", "--export-markdown",
+    "--input", "--prepare", "--shell", "--shared",
+)  # fmt: skip
+_FOR_STUDIES = ("--store", "--allow-path", "--allow-module")
 
 
 def _study(args: argparse.Namespace) -> int:
@@ -214,12 +216,9 @@ def _study(args: argparse.Namespace) -> int:
         raise UsageError(f"a command goes after --: {line}; a study needs --against STORE")
     if args.study_file is None or args.command:
         raise UsageError("--against takes a study and no command: gate study.toml --against STORE")
-    given = [name for name, unset in _FOR_COMMANDS.items() if getattr(args, name) != unset]
-    if given:
-        options = ", ".join(f"--{name.replace('_', '-')}" for name in given)
-        raise UsageError(
-            f"{options}: for commands only; a study's trials are measured by permille run"
-        )
+    refuse_given(
+        args, _FOR_COMMANDS, "for commands only; a study's trials are measured by permille run"
+    )
     output = gate_study(args)
     return 1 if any(cell.reason for cell in output.cells) else _CODES[output.verdict]
 

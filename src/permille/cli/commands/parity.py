@@ -9,7 +9,7 @@ from permille.analysis import parity
 from permille.analysis.compare import find_model
 from permille.analysis.paper.printed import TABLE_5
 from permille.analysis.parity import ParityRow
-from permille.cli.arguments import add_json, positive_float, pue
+from permille.cli.arguments import add_json, positive_float, pue, refuse_given
 from permille.cli.study_source import add_from, any_study
 from permille.cli.terminal import console, print_json
 from permille.errors import UsageError
@@ -101,6 +101,11 @@ def run(args: argparse.Namespace) -> int:
 
 def _rows(args: argparse.Namespace) -> list[ParityRow]:
     if args.inference_kwh is not None:
+        refuse_given(
+            args,
+            ("--from", "--study", "--boundary", "--pue"),
+            "for the energy of stored inferences, which --inference-kwh replaces",
+        )
         if args.training_kwh is None:
             raise UsageError("--inference-kwh goes with --training-kwh")
         return [

@@ -6,7 +6,7 @@ import argparse
 from collections.abc import Sequence
 from pathlib import Path
 
-from permille.cli.arguments import add_json, add_store
+from permille.cli.arguments import add_json, add_store, refuse_given
 from permille.cli.terminal import print_json
 from permille.errors import UsageError
 from permille.escaping import plain
@@ -109,6 +109,7 @@ def run(args: argparse.Namespace) -> int:
 def _merge(args: argparse.Namespace) -> int:
     if len(args.stores) < 2:
         raise UsageError("store merge needs a store to write and at least one to read: OUT STORE…")
+    refuse_given(args, ("--store",), "store merge writes the first of the stores that it names")
     into, *sources = args.stores
     result = merge(into, sources)
     if args.json:

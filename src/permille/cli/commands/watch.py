@@ -23,6 +23,7 @@ from permille.cli.arguments import (
     default_store,
     duration,
     integer,
+    refuse_given,
 )
 from permille.cli.source import say_damage
 from permille.cli.streams import Feed
@@ -184,8 +185,14 @@ def _head(url: SplitResult, scraper: Scraper) -> WatchHead:
     )
 
 
+_TO_WATCH = (
+    "--mapping", "--every", "--for", "--serve", "--otlp", "--pid", "--require", "--shared",
+)  # fmt: skip
+
+
 def _report(args: argparse.Namespace) -> int:
     """Print the watches of a store."""
+    refuse_given(args, _TO_WATCH, "for a watch; --report reads those that are kept")
     damage: list[str] = []
     path = Path(default_store()) if args.store is None else args.store
     carbon: CarbonSettings = carbon_of(args)
