@@ -18,7 +18,7 @@ from permille.analysis.summaries import summarise
 from permille.carbon.settings import CarbonSettings
 from permille.cli.arguments import carbon_of
 from permille.cli.commands.slo import code_of
-from permille.cli.engines import DEFAULT, run_options
+from permille.cli.engines import DEFAULT, engine_of, run_options
 from permille.cli.goodput import goodputs
 from permille.cli.object_storage import measuring_store, origin_of
 from permille.cli.permissions import check_commands, check_pickles
@@ -76,6 +76,7 @@ def _refuse(args: argparse.Namespace) -> None:
         (args.engine != DEFAULT, "--engine"),
         (args.sessions > 1, "--sessions"),
         (args.every is not None, "--every"),
+        (args.rerun_precision is not None, "--rerun-precision"),
         (args.shard is not None, "--shard"),
     ):
         if given:
@@ -83,6 +84,8 @@ def _refuse(args: argparse.Namespace) -> None:
                 f"{option} does not go with --find-knee, which chooses each load by the trials"
                 " before, on this machine"
             )
+    # By now, the engine is the local one: this refuses the options of the others.
+    engine_of(args)
 
 
 def _check_can_tell(study: StudyFile, axis: LoadAxis, promise: Iterable[Limit]) -> None:
