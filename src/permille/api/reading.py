@@ -31,7 +31,7 @@ def check_has_study(store: Store, study: str | None) -> None:
     """
     names = store.studies()
     if study is not None and study not in names:
-        # nearest() of no names would list what is available: nothing.
+        # Without names, nearest() would end in an empty list.
         hint = nearest(study, names) if names else "it holds no trials"
         raise UsageError(f"no study {study!r} in {store.path}; {hint}")
 

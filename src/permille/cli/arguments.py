@@ -287,7 +287,7 @@ def add_impacts(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--embodied",
         metavar="DEVICE",
-        # No choices: embodied_of() ignores case, and says what to do for other hardware.
+        # No choices: embodied_of() ignores case, and its error covers other hardware.
         help=f"also the embodied carbon of the accelerators: {', '.join(ACCELERATORS)}",
     )
     parser.add_argument(

@@ -179,7 +179,7 @@ def _expected(
         return Expected(seconds=0.0, kwh=0.0, basis="every trial is finished")
     if (stored := _from_store(plan, due, args, here)) is not None:
         return stored
-    # What was measured, even elsewhere, says more than a forecast: only now the published study.
+    # Measured figures, even of another machine, are better than a forecast: it comes last.
     known = published()
     keys = [(p.cell.task, p.cell.dataset, p.cell.model) for p in plan.cells]
     # As below, a part of the cells would look like all of them.
@@ -263,7 +263,7 @@ class _Finished:
         if whole is None:
             return
         self.seconds.setdefault(trial.cell.id, []).append(whole.seconds)
-        # All that the run will take, whatever --boundary says; as its end counts it (RunTally).
+        # The whole machine, whatever --boundary is: the run's own cost, as RunTally counts it.
         spent = within(whole, "node")
         if isinstance(spent, Bounded):
             self.joules.setdefault(trial.cell.id, []).append(spent.energy_j)

@@ -67,7 +67,7 @@ def engine_of(args: argparse.Namespace) -> Engine:
     """
     engine: Engine = plugins.load("engines", args.engine, UsageError)
     for option in _given(args):
-        # An option without effect would be taken for one that was heeded.
+        # Users would think that an ignored option had an effect.
         if option not in engine.options:
             takes = [name for name in plugins.names("engines") if _takes(name, option)]
             if (args.engine, option) in _REASONS:

@@ -73,7 +73,7 @@ def show_missing(commands: Sequence[MeasuredCommand], missing: list[Missing]) ->
     for meter in missing:
         remedy = f"; to unlock it: {meter.remedy}" if meter.remedy else ""
         print(plain(f"not measured: {meter.meter}: {meter.reason}{remedy}"))
-    # Meters that are named above say by themselves what could be measured.
+    # Otherwise the lines above show what could be measured.
     if not missing and any(p.provenance == Provenance.ESTIMATED for p in commands):
         print("estimated: no energy counter is here; `permille meters` says what could be measured")
 

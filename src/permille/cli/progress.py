@@ -69,7 +69,7 @@ class TimeLeft:
         if not self.unknown:
             return f"{format_seconds(self.seconds())} left"
         cells = counted(self.unknown, "cell")
-        # "over 0 s" would be true, and would look like the end.
+        # "over 0 s left" would look as if the run were about to end.
         if not self.seconds():
             return f"time left unknown so far ({cells} not tried yet)"
         return f"over {format_seconds(self.seconds())} left ({cells} not tried yet)"
@@ -169,10 +169,10 @@ class View:
         elif trial.overhead is not None:  # of a job that sends its trials alone
             self._left.finished(trial.cell.id, trial.overhead.wall_s)
         else:
-            # Of unknown duration: it is not due any more, and tells nothing of the others.
+            # Its duration is unknown: no longer due, and no use for the estimate.
             self._left.left_out(trial.cell.id)
         whole = trial.phases.get("whole")
-        # Of the whole machine, as the end of the run says it (RunTally), whatever --boundary says.
+        # The whole machine, whatever --boundary is: the run's own cost, as RunTally counts it.
         spent = within(whole, "node") if whole else None
         if isinstance(spent, Bounded):
             self._energy_j = (self._energy_j or 0.0) + spent.energy_j

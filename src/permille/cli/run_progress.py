@@ -17,7 +17,7 @@ class RunProgress:
 
     def __init__(self, commands: Sequence[CommandLine], repeats: int | None) -> None:
         self._commands, self._repeats = commands, repeats
-        # A single run is over when there is something to say of it.
+        # A single run has no progress to show.
         self._shown = repeats != 1 and sys.stderr.isatty()
         self._running: int | None = None
 

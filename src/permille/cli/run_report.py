@@ -115,7 +115,7 @@ def _summary(not_run: list[NotRun]) -> str:
 
 def _say_elsewhere(schedule: Schedule, store: Store, *, pool: bool) -> None:
     """Note that trials of this study are from another machine, and how they are treated."""
-    # The fingerprint alone would not say why trials do not count: the facts that differ do.
+    # The facts that differ explain why trials do not count; a fingerprint alone does not.
     here = schedule.environment.facts
     for fingerprint, count in schedule.ledger.elsewhere.items():
         there = store.environment(fingerprint)

@@ -66,7 +66,7 @@ def check(plan: Plan, args: argparse.Namespace) -> None:
             " a precision: add --repeats N"
         )
     between = rest_of(args)
-    # A note and no refusal: sessions that are asked for count as such.
+    # A note and no refusal: requested sessions count as sessions, however short the rest.
     if between < BREAK:
         rest, least = (format_seconds(t.total_seconds()) for t in (between, BREAK))
         print(

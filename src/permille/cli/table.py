@@ -61,7 +61,7 @@ def _columns(rows: Sequence[ResultRow], *, net: bool) -> Iterator[_Column]:
     yield _Column("quality", lambda row: _quality(row.quality) + ("*" if row.pareto else ""))
     yield _Column("trials", lambda row: _trials(row.trials))
     yield _Column("provenance", lambda row: row.provenance or "n/a", right=False)
-    # Rows that differ in the machine alone would else look like one model listed twice.
+    # Rows that differ in the machine alone would look like one model listed twice.
     if len({r.fingerprint for r in rows}) > 1:
         yield _Column("machine", lambda row: row.fingerprint, right=False)
 

@@ -65,7 +65,7 @@ def report_head(kept: KeptWatch) -> str:
     head = kept.head
     server = "a server that is unknown" if head is None else (head.server or "an unknown server")
     parts = [f"watch {kept.id}: {server}"]
-    # A damaged head takes nothing from the windows, which tell the energy.
+    # Without its head, the energy of the watch is still known from its windows.
     if head is not None:
         parts.append(head.metrics)
     if kept.lines:

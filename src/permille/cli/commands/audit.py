@@ -45,7 +45,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--pue",
         type=pue,
-        # 1 is no claim about a data centre: the facility is the node, until a PUE is given.
+        # Not the PUE of a typical data centre: until one is given, the facility equals the node.
         default=1.0,
         help="power usage effectiveness for the facility boundary (default: %(default)s)",
     )

@@ -148,7 +148,7 @@ def _show(comparison: Comparison) -> None:
             f" {called(cell.b.cell)}"
         )
         a, b = cell.a.quality, cell.b.quality
-        # Neither of two metrics says which model is better; --json has both.
+        # Different metrics do not show which model is better; --json has both.
         if a and b and a.metric == b.metric:
             line += f", {verdict_text(a, b)}"
         out.print(Text(plain(line)), soft_wrap=True)

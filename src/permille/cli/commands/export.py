@@ -134,7 +134,7 @@ class _Reading:
 
     def results(self, *, fronts: bool = True) -> Results:
         args, carbon = self._args, self.carbon
-        # As for a program: in a file, shipped figures could not be told from this machine's.
+        # As for a program: in a file, shipped figures would look like this machine's.
         summaries, boundary, damage, *_ = summaries_of(args, program=True)
         if not summaries:
             say_damage(damage)

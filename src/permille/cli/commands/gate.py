@@ -174,7 +174,7 @@ def run(args: argparse.Namespace) -> int:
     deliver(lambda: print_json(output) if args.json else print(plain(sentence(output))))
     if args.export_markdown is not None:
         write_whole(args.export_markdown, markdown(output).encode())
-    # A command that failed is not the "cannot tell" that more rounds would settle.
+    # A failed command: exit 1, and not "cannot tell", which more rounds could settle.
     return 1 if output.reason else _CODES[output.verdict]
 
 

@@ -104,7 +104,7 @@ def survey() -> list[ShownMeter]:
         opened.close()
     shown += [_missing(unavailable) for unavailable in opened.unavailable]
     listed = {meter.meter for meter in shown}
-    # Also those that are not in use: that is what the command is asked for.
+    # Also meters that are not in use: the table lists everything that could be measured.
     for name in plugins.names("meters"):
         if name in listed:
             continue

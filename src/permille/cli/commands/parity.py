@@ -113,12 +113,12 @@ def _rows(args: argparse.Namespace) -> list[ParityRow]:
                 args.model,
                 training_kwh=args.training_kwh,
                 finetuning_kwh=args.finetuning_kwh,
-                # How sure a figure from elsewhere is, is not known: no interval, and not ±0.
+                # The uncertainty of a given figure is unknown: no interval, and not ±0.
                 per_inference=Estimate(value=args.inference_kwh, low=None, high=None),
                 per_day=args.per_day,
             )
         ]
-    # Alone, it would look like the energy of all of the training.
+    # Alone, it would pass for the energy of the whole training.
     if args.training_kwh is None and args.finetuning_kwh is not None:
         raise UsageError("--finetuning-kwh goes with --training-kwh")
     cells = any_study(args.from_store, args.study).cells

@@ -103,7 +103,7 @@ def _matches(table: GridTable, place: GridPlace, query: str | None) -> bool:
         return query.upper() in (place.code, _newest(table, place).code)
     names = (place.code, place.alpha2 or "", table.full_name(place), *place.aliases)
     wanted = fold(query)
-    # Of marks alone nothing is left, and nothing is a part of every name.
+    # fold() leaves nothing of punctuation, and an empty text is a part of every name.
     return bool(wanted) and any(wanted in fold(name) for name in names)
 
 

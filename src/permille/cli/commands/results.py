@@ -76,7 +76,7 @@ def run(args: argparse.Namespace) -> int:
     Raises:
         UsageError: there are results, and none of the task.
     """
-    # A wrong region or lifespan is said before a large store is read.
+    # A wrong region or lifespan is refused before a large store is read.
     carbon = carbon_of(args)
     added = impacts_of(args, carbon)
     source = all_summaries_of(args, program=args.json)
@@ -264,7 +264,7 @@ def _problem_lines(rows: Sequence[ResultRow]) -> list[str]:
     affects every row; it is printed once, so that the table does not scroll out of sight."""
     places_by_problem: dict[str, list[str]] = {}
     for r in rows:
-        # Failed trials have said by their reasons why there is no figure.
+        # The reasons of failed trials are printed already, and explain the missing figure.
         if r.problem and not r.reasons:
             places_by_problem.setdefault(r.problem, []).append(_where(r))
     lines = []
@@ -348,7 +348,7 @@ def _impact_lines(results: Results) -> list[str]:
             f" ({embodied.source}; ±{format_share(embodied.uncertainty)}), over"
             f" {embodied.lifespan_years:g} years of use; {embodied.scope}; not part of CO2e"
         )
-        # The column would else look as if these had no embodied carbon.
+        # Without this line, these rows would seem to have no embodied carbon.
         if any(row.embodied_g_per_1000 is None for row in results.rows):
             lines.append("embodied: n/a where no single accelerators were metered")
     return lines

@@ -119,7 +119,7 @@ def _run(args: argparse.Namespace) -> int:
     # A wrong grid or engine is said before the plan, which may download models.
     carbon = carbon_of(args)
     engine = engine_of(args)
-    # A dry run downloads nothing: it says how much a run would.
+    # A dry run downloads nothing; it prints how much a run would download.
     plan = as_run(planned(args, fetch=not args.dry_run), args)
     sessions.check(plan, args)
     check_agents(plan, args.engine)

@@ -81,7 +81,7 @@ def run(args: argparse.Namespace) -> int:
     refused."""
     if args.action == "merge":
         return _merge(args)
-    # Passed over, it would be the default store that is reported as intact.
+    # If it were ignored, the default store would be checked and reported instead.
     if args.stores:
         raise UsageError(f"store {args.action} works on one store: use --store {args.stores[0]}")
     report = check(args.store) if args.action == "check" else repair(args.store)

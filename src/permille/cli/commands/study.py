@@ -65,7 +65,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> int:
     """Report that the file is valid, or fail with the first error."""
-    # With models of the Hub fetched, as in a run: else their cells would have other ids.
+    # With models of the Hub fetched, as in a run: without their files, cells have other ids.
     plan = load(args.study_file, args.allow_path, modules=args.allow_module)
     runs = executions(plan)
     settings = plan.settings

@@ -124,7 +124,7 @@ def _reference(store: Store, trial: Trial) -> tuple[str, ...]:
     """What the reference workload tells of the trial's session."""
     if trial.session is None:
         return ()
-    # All sessions: whether one is off is told by comparing it with the machine's others.
+    # All sessions: a session is judged by comparing it with the machine's others.
     found = sessions_of(store.trials(source=REFERENCE_SOURCE))
     return tuple(line for one in found if one.session == trial.session for line in one.sentences())
 
@@ -147,7 +147,7 @@ def _spans(raw: Raw | None) -> Iterator[ShownSpan]:
     for span in spans:
         yield ShownSpan(
             name=span.name,
-            # The monotonic clock begins at no date, so that its times say nothing to people.
+            # Times of the monotonic clock have no date: only differences mean something.
             start_s=(span.t0_ns - spans[0].t0_ns) / 1e9,
             seconds=span.seconds,
             attributes=span.attributes,

@@ -228,7 +228,7 @@ def _introduce(scraper: Scraper, host: str, problem: str | None) -> None:
         assert scraper.kind is not None
         message = f"{scraper.name}: tokens are counted {scraper.kind.counted}"
     print(plain(message), file=sys.stderr)
-    # A tunnel or a proxy makes a remote server look local; this is the case that can be told.
+    # Not certain: a remote server behind a tunnel or a proxy has a local address.
     if not is_here(host):
         print(
             plain(f"{host} is not an address of this machine: the energy is this machine's"),
