@@ -212,6 +212,9 @@ def test_too_short_is_refused_not_printed_as_zero(permille: Permille, powercap: 
         (["--net", "--", "true"], "did you mean --idle?"),
         (["--input", "missing.txt", "--", "cat"], "cannot read --input missing.txt"),
         (["--input", "/dev/stdin", "--", "cat"], "not a regular file"),
+        (["-S", '"', "--", "echo"], "--shell '\"': No closing quotation"),
+        (["-S", " ", "--", "echo"], "--shell names a program, such as bash"),
+        (["--export-csv", "x", "--export-json", "./x", "--", "true"], "name the same file"),
     ],
 )
 def test_wrong_usage_is_one_line_and_exit_2(

@@ -66,7 +66,7 @@ def expand(
 
     Raises:
         UsageError: more names than commands, two commands of one name, a parameter given twice or
-            that no command has, or too many combinations.
+            that no command has, too many combinations, or a shell that is no program.
     """
     _check(lines, parameters, names)
     unique: dict[tuple[str, ...], CommandLine] = {}
@@ -182,9 +182,15 @@ def scan(key: str, low: str, high: str, step: str | None) -> tuple[str, list[str
 def _in_shell(words: tuple[str, ...], shell: str | None) -> tuple[str, ...]:
     if shell is None:
         return words
+    try:
+        program = shlex.split(shell)
+    except ValueError as error:  # a quotation that does not end
+        raise UsageError(f"--shell {shell!r}: {error}") from error
+    if not program:
+        raise UsageError("--shell names a program, such as bash; without it, there is no shell")
     # A single word is a whole line for the shell, with its syntax; several are arguments, and must
     # stay the same words behind the shell.
-    return (*shlex.split(shell), "-c", words[0] if len(words) == 1 else shlex.join(words))
+    return (*program, "-c", words[0] if len(words) == 1 else shlex.join(words))
 
 
 def _distinct(commands: list[CommandLine]) -> list[CommandLine]:

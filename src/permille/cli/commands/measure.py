@@ -243,9 +243,13 @@ def run(args: argparse.Namespace) -> int:
 
 
 def _check_files(args: argparse.Namespace) -> None:
-    for file in (args.export_markdown, args.export_csv, args.export_json):
-        if file is not None:
-            check_writable(file)
+    given = (args.export_markdown, args.export_csv, args.export_json)
+    files = [file for file in given if file is not None]
+    for file in files:
+        check_writable(file)
+    # The second would replace the first.
+    if len({file.absolute() for file in files}) < len(files):
+        raise UsageError("two exports name the same file: give each one of its own")
 
 
 def _figures(
