@@ -126,3 +126,16 @@ def test_every_function_fits_on_a_screen_and_every_module_on_a_few() -> None:
                 if lines > LONGEST_FUNCTION:
                     found.append(f"{name}.{node.name}: {lines}")
     assert found == []
+
+
+def test_a_share_is_formatted_in_one_way() -> None:
+    """By ``units.format_share``: Python's own ``%`` writes 25%, and the rest of a message 25 %."""
+    found = [
+        f"{name}:{node.lineno}"
+        for name, path in modules().items()
+        for node in ast.walk(tree(path))
+        if isinstance(node, ast.FormattedValue)
+        and node.format_spec is not None
+        and ast.unparse(node.format_spec).rstrip("'\"").endswith("%")
+    ]
+    assert found == []

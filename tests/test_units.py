@@ -152,3 +152,11 @@ def test_the_sign_is_all_that_a_negative_changes(kwh: float) -> None:
 )
 def test_durations_for_people(seconds: float, shown: str) -> None:
     assert units.format_seconds(seconds) == shown
+
+
+@pytest.mark.parametrize(
+    ("share", "decimals", "shown"),
+    [(0.25, 0, "25 %"), (0.3312, 1, "33.1 %"), (0.0, 0, "0 %"), (2.0, 0, "200 %")],
+)
+def test_shares_for_people(share: float, decimals: int, shown: str) -> None:
+    assert units.format_share(share, decimals) == shown

@@ -21,6 +21,7 @@ from typing import Literal
 
 from permille.records import Record
 from permille.records.answers import Quality
+from permille.units import format_share
 
 Form = Literal["share", "number"]
 
@@ -115,7 +116,7 @@ def in_percent(name: str, value: float) -> bool:
 def value_text(name: str, value: float, digits: int = 1) -> str:
     """``93.2 %`` for a share up to 1, ``23.4`` for any other metric."""
     if in_percent(name, value):
-        return f"{100 * value:.{digits}f} %"
+        return format_share(value, digits)
     return f"{value:.4g}"
 
 

@@ -189,6 +189,15 @@ def format_number(value: float, digits: int = 3) -> str:
     return text.rstrip("0").rstrip(".") if "." in text else text
 
 
+def format_share(share: float, decimals: int = 0) -> str:
+    """A share in percent for people: 0.25 is "25 %".
+
+    With a space before the sign, which Python's own ``%`` format leaves out (SI Brochure, 9th
+    edition, 5.4.7).
+    """
+    return f"{100 * share:.{decimals}f} %"
+
+
 def _scaled(value: float, scale: tuple[tuple[float, str], ...], base: str, digits: int) -> str:
     """``value`` in the largest unit of ``scale`` that makes it at least 1 as shown."""
     if value == 0:

@@ -268,7 +268,7 @@ def test_boaviztas_own_example(tmp_path: Path, capsys: pytest.CaptureFixture[str
     assert row["params"] == 13_000_000_000
     assert row["provenance"] == "estimated"
     assert row["kwh_per_1000"]["value"] == pytest.approx(0.00267074 * 1000)
-    assert any("rates the report's quality high" in note for note in row["notes"])
+    assert any("rates the report's quality high (±10 %)" in note for note in row["notes"])
     assert row_of(store, capsys)["kwh_per_1000"]["value"] is None  # which devices is not known
 
 

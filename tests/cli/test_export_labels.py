@@ -166,5 +166,6 @@ def test_an_estimate_is_labelled_one(tmp_path: Path) -> None:
 
 def test_the_model_and_dataset_of_exactly_this_name_come_first(store: Path) -> None:
     assert texts(export(store, "badge", "small", "--dataset", "reviews"))[1]
-    with pytest.raises(UsageError, match="no matching results"):
+    assert texts(export(store, "badge", "small", "--dataset", "REV"))[1]
+    with pytest.raises(UsageError, match="no results of the dataset 'none such'"):
         export(store, "badge", "small", "--dataset", "none such")

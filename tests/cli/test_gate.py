@@ -60,6 +60,14 @@ def test_no_round_begins_once_its_time_is_over(permille: Permille, powercap: Dri
     assert 1 <= found["blocks"] <= 3
 
 
+def test_no_time_for_more_is_not_the_default_time(permille: Permille, powercap: Driver) -> None:
+    found = permille(
+        "gate", "--rounds", "1", "--warmup", "0", "--until-told", "--at-most", "0s", "--json",
+        "--", "sleep", "0.3", "---", "sleep", "3", code=5,
+    ).json  # fmt: skip
+    assert found["blocks"] == 1
+
+
 def test_a_version_that_fails_to_run_is_no_verdict(permille: Permille, powercap: Driver) -> None:
     commands = ("--", "sleep", "0.3", "---", "sh", "-c", "exit 3")
     finished = permille("gate", "--rounds", "2", "--json", *commands, code=1)
@@ -94,6 +102,8 @@ def test_a_measurement_that_is_required_is_not_replaced_by_an_estimate(
         (["study.toml", "--against", "base.db", "--", "true"], "takes a study and no command"),
         (["study.toml", "--against", "base.db", "--rounds", "3"], "--rounds: for commands only"),
         (["study.toml", "--against", "base.db"], "study.toml"),
+        (["--store=a.db", "--", "true", "---", "true"], "--store: for a study only"),
+        (["study.toml", "--against", "base.db", "--at-most=9s", "--shared"], "--at-most, --shared"),
     ],
 )
 def test_wrong_usage_is_one_line(

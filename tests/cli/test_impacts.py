@@ -129,7 +129,7 @@ def test_the_table_has_the_columns_and_their_basis(
     assert "12.5 µL [" in out  # 37 J at 1.22 L/kWh
     assert "water: 1.22 L/kWh of IT equipment (AWS" in out
     assert "embodied: 284.25 kgCO2e per B200-SXM (NVIDIA HGX B200" in out
-    assert "±60%), over 4 years of use; the accelerators alone" in out
+    assert "±60 %), over 4 years of use; the accelerators alone" in out
 
 
 def test_the_columns_are_in_the_files_that_have_columns(store: Path, tmp_path: Path) -> None:

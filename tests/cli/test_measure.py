@@ -189,6 +189,10 @@ def test_too_short_is_refused_not_printed_as_zero(permille: Permille, powercap: 
         (["-r", "2", "-M", "3", "--", "sleep", "1"], "--repeats fixes the number of runs"),
         (["-m", "4", "-M", "3", "--", "sleep", "1"], "--min-repeats is more than --max-repeats"),
         (["-L", "n", "1,2", "--", "sleep", "1"], "no command has {n} in it"),
+        (
+            ["-L", "n", "1,2", "-p", "echo {n}", "--", "sleep", "{n}", "---", "true"],
+            "--prepare has {n} in it, which the command true does not have",
+        ),
         (["-L", "n", "", "--", "sleep", "{n}"], "--parameter-list takes a name and values"),
         (["-P", "n", "1", "x", "--", "sleep", "{n}"], "a name and two numbers"),
         (["-P", "n", "1", "1e9", "--", "sleep", "{n}"], "fewer than 1000 steps"),
@@ -208,6 +212,9 @@ def test_too_short_is_refused_not_printed_as_zero(permille: Permille, powercap: 
         (["--net", "--", "true"], "did you mean --idle?"),
         (["--input", "missing.txt", "--", "cat"], "cannot read --input missing.txt"),
         (["--input", "/dev/stdin", "--", "cat"], "not a regular file"),
+        (["-S", '"', "--", "echo"], "--shell '\"': No closing quotation"),
+        (["-S", " ", "--", "echo"], "--shell names a program, such as bash"),
+        (["--export-csv", "x", "--export-json", "./x", "--", "true"], "name the same file"),
     ],
 )
 def test_wrong_usage_is_one_line_and_exit_2(

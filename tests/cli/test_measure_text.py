@@ -4,9 +4,10 @@ measuring."""
 from __future__ import annotations
 
 import pytest
+from msgspec import structs
 
 from permille.carbon.settings import resolve
-from permille.cli.measure_text import csv_rows, markdown, show
+from permille.cli.measure_text import csv_rows, markdown, show, show_ratios
 from permille.measure.command import Run
 from permille.measure.commands import CommandLine, expand
 from permille.measure.comparing import CHEAPEST, MeasuredCommands, compared
@@ -67,6 +68,34 @@ def test_an_energy_that_is_shown_is_not_said_to_be_missing(
     _, verdict, energy, *_ = capsys.readouterr().out.splitlines()
     assert verdict.startswith("  not valid: the command exited with 3")
     assert energy.startswith("  energy   5 J")
+
+
+def test_a_command_that_looks_like_markup_heads_its_column(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    _, found = measured(one_run(60.0), one_run(40.0), one_run(80.0))
+    show_ratios(structs.replace(found, reference="grep [/a]"))
+    assert "energy over grep [/a]" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize(
+    ("reference", "words"),
+    [
+        (None, ["the first needs 1.5 times", "the energy of the second"]),
+        ("large", ["the second needs 0.67 times", "the energy of the first"]),
+    ],
+)
+def test_of_two_commands_the_reference_is_the_one_that_is_named(
+    reference: str | None, words: list[str], capsys: pytest.CaptureFixture[str]
+) -> None:
+    commands, runs = COMMANDS[:2], [[one_run(60.0)], [one_run(40.0)]]
+    figures = [
+        command_json(command, each, QUESTION, ())
+        for command, each in zip(commands, runs, strict=True)
+    ]
+    show_ratios(compared(commands, figures, runs, "compute", reference))
+    shown = capsys.readouterr().out
+    assert all(each in shown for each in words)
 
 
 def test_a_command_without_a_parameter_has_no_value_of_it() -> None:

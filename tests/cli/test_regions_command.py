@@ -81,3 +81,8 @@ def test_a_code_is_the_place_and_what_stands_on_its_grid(
     assert found[0]["region"] == "US-CA"
     assert "azure/westus" in {place["region"] for place in found}
     assert {place["grid"] for place in found} == {"US-CA"}
+
+
+def test_an_empty_query_is_not_about_the_kind() -> None:
+    with pytest.raises(CarbonError, match="no grid intensity for the region ''"):
+        regions("")

@@ -6,6 +6,8 @@ from pathlib import Path
 
 import pytest
 
+from permille.cli.source import refuse_unmatched
+from permille.errors import UsageError
 from permille.records.answers import Quality
 from permille.store import Store
 from tests.conftest import Permille
@@ -50,9 +52,16 @@ def test_a_study_that_is_not_there_is_named_with_what_was_meant(
 def test_a_task_without_results_is_answered_with_what_was_meant(
     permille: Permille, store: Path
 ) -> None:
-    shown = permille("results", "--task", "text-clasification").out
-    assert "no results of the task 'text-clasification'; did you mean 'text-class" in shown
-    assert permille("results", "--task", "text-clasification", "--json").json["rows"] == []
+    for form in ([], ["--json"]):
+        finished = permille("results", "--task", "text-clasification", *form, code=2)
+        assert "'text-clasification'; did you mean 'text-classification'?" in finished.err
+        assert not finished.out
+
+
+def test_damage_is_told_before_a_name_is_refused(capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(UsageError, match="no results of the model 'small'; did you mean 'smell'"):
+        refuse_unmatched("model", "small", ["smell", "smell"], ["trial 1: damaged"])
+    assert "left out of these figures: trial 1: damaged" in capsys.readouterr().err
 
 
 def test_an_option_given_twice_is_refused(permille: Permille, store: Path) -> None:

@@ -96,7 +96,7 @@ def test_where_every_load_is_an_overload_none_keeps_it(permille: Permille, tmp_p
         (["--ttft-p95", "1s", "--dataset", "chat"], "no results of the dataset 'chat'; available:"),
         (
             ["--ttft-p95", "1s", "--task", "text-classification", "--model", "sweeq"],
-            "no results for a model 'sweeq'",
+            "no results of the model 'sweeq'",
         ),
     ],
 )

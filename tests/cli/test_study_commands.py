@@ -127,7 +127,7 @@ def test_the_audit_as_a_page(capsys: pytest.CaptureFixture[str]) -> None:
     out = printed(capsys, "audit")
     for text in (
         "idle GPUs",
-        "33.1%",
+        "33.1 %",
         "Kendall tau 0.867",
         "little overlap",
         "proportional to duration",
@@ -156,6 +156,8 @@ def test_one_of_several_studies_has_to_be_named(small: Path) -> None:
         store.add(trial(1.0, model="x", study="another"))
     with pytest.raises(UsageError, match="study, another"):
         dispatch(["audit", "--from", str(small)])
+    with pytest.raises(UsageError, match="did you mean 'another'"):
+        dispatch(["audit", "--from", str(small), "--study", "anather"])
     with pytest.raises(UsageError, match="--from"):
         dispatch(["audit", "--study", "another"])
     assert dispatch(["audit", "--from", str(small), "--study", "another", "--json"]) == 0
@@ -202,6 +204,10 @@ def test_parity_of_a_model_of_a_store(small: Path, capsys: pytest.CaptureFixture
         (["--finetuning-kwh", "1"], "goes with --training-kwh"),
         (["--training-kwh", "1"], "goes with --inference-kwh or --model"),
         (["--training-kwh", "0", "--inference-kwh", "1"], "not a positive number"),
+        (
+            ["--training-kwh", "2", "--inference-kwh", "1", "--pue", "2", "--study=x"],
+            "--study, --pue: for the energy of stored inferences",
+        ),
         (["--per-day", "nan"], "not a positive number"),
         (["--per-day", "many"], "'many' is not a number;"),
     ],
@@ -214,6 +220,13 @@ def test_parity_refuses_half_a_question(argv: list[str], message: str) -> None:
 def test_parity_of_a_model_whose_training_is_not_known() -> None:
     with pytest.raises(CompareError, match="training energy of 'gpt2'"):
         dispatch(["parity", "--model", "gpt2"])
+
+
+def test_parity_finds_a_model_by_a_part_of_its_id(capsys: pytest.CaptureFixture[str]) -> None:
+    (row,) = said(capsys, "parity", "--model", "BLOOMz-560m")["rows"]
+    assert row["model"] == "bigscience/bloomz-560m"
+    with pytest.raises(CompareError, match="'bloomz' matches several models"):
+        dispatch(["parity", "--model", "bloomz"])
 
 
 def test_parity_of_a_store_without_the_studys_models_says_what_to_add(small: Path) -> None:

@@ -323,3 +323,5 @@ def test_the_command_says_what_it_did(permille: Permille, tmp_path: Path) -> Non
     assert "1 refused" in refused.out
     assert "OUT STORE" in permille("store", "merge", "all.db", code=2).err
     assert "--store 1.db" in permille("store", "check", "1.db", code=2).err
+    ignored = permille("store", "merge", "all.db", "1.db", "--store", "x.db", code=2).err
+    assert "--store: store merge writes the first of the stores" in ignored

@@ -178,6 +178,8 @@ leaves their interval above the limit."""
         (["--find-knee", "--ttft-p50", "1s", "--repeats", "1"], "needs two repeats"),
         (["--find-knee", "--ttft-p50", "1s", "--dry-run"], "--dry-run does not go with"),
         (["--find-knee", "--ttft-p50", "1s", "--engine", "ray"], "--engine does not go with"),
+        (["--find-knee", "--ttft-p50", "1s", "--rerun-precision", "0.1"], "--rerun-precision does"),
+        (["--find-knee", "--ttft-p50", "1s", "--machines", "2"], "not an option of --engine local"),
     ],
 )
 def test_what_cannot_be_searched_is_refused_in_a_line(

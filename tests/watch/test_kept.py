@@ -83,6 +83,8 @@ def test_a_watch_is_in_no_table_of_trials(permille: Permille, tmp_path: Path) ->
     assert "1 J" in report
     line = permille("watch", "--report", "--store", str(path), "--json-lines").json
     assert line["j_per_token"]["value"] == 1.0
+    ignored = permille("watch", "--report", "--store", str(path), "--serve", "9464", code=2)
+    assert "--serve: for a watch; --report reads those that are kept" in ignored.err
 
 
 def test_the_counts_of_a_window_after_missing_ones_are_in_no_figure(tmp_path: Path) -> None:

@@ -8,7 +8,7 @@ from permille.analysis.cell_summary import Summary, Sums
 from permille.analysis.narrowing import advice
 from permille.analysis.rerun import SessionMean, components
 from permille.records import Record
-from permille.units import format_number
+from permille.units import format_number, format_share
 
 
 class UncertaintyPart(Record):
@@ -74,7 +74,7 @@ def _levels(summary: Summary) -> list[str]:
     if sum(mean.n for mean in means) < 2:
         return []
     shares = [
-        f"{component.level} {100 * component.share:.0f} % ({component.df} df)"
+        f"{component.level} {format_share(component.share)} ({component.df} df)"
         for component in components(means)
     ]
     lines = [f"  variance: {', '.join(shares)}"] if shares else []

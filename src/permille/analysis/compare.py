@@ -91,10 +91,14 @@ def find_model(names: Sequence[str], text: str) -> str:
         return matching[0]
     if matching:
         raise CompareError(f"{text!r} matches several models: {', '.join(sorted(matching)[:8])}")
+    raise CompareError(f"no results for a model {text!r}; {similar_models(text, names)}")
+
+
+def similar_models(text: str, names: Sequence[str]) -> str:
+    """Which of the models may have been meant, for a message."""
     some = f"available: {', '.join(sorted(names)[:8]) or 'none'}"
-    raise CompareError(
-        f"no results for a model {text!r}; {nearest(text, names, some, most=3, cutoff=0.4)}"
-    )
+    # Ids are long, and people type a part of them: a mistyped part is not very similar to the id.
+    return nearest(text, names, some, most=3, cutoff=0.4)
 
 
 class Side(Protocol):

@@ -10,6 +10,7 @@ from msgspec.structs import replace
 from permille.analysis.rerun import SessionMean, components
 from permille.analysis.student import student_t
 from permille.records import Record
+from permille.units import format_share
 
 
 class Option(Record):
@@ -71,9 +72,9 @@ def advice(
 
     found = [(option.action, width(option.narrows_to) / width(1.0)) for option in options(sessions)]
     words = "; ".join(
-        f"{action} would narrow the interval to {100 * share:.0f} % of its width"
+        f"{action} would narrow the interval to {format_share(share)} of its width"
         if number == 0
-        else f"{action}, to {100 * share:.0f} %"
+        else f"{action}, to {format_share(share)}"
         for number, (action, share) in enumerate(found)
     )
     if found and found[0][1] >= MOSTLY_THE_METERS:

@@ -16,7 +16,7 @@ from permille.analysis.student import student_t
 from permille.energy.disturbance import disturbed
 from permille.records import Record
 from permille.records.trial import Trial
-from permille.units import per_1000
+from permille.units import format_share, per_1000
 
 CONFIDENCE = 0.99
 """Each session is looked at four times (energy and time, within and between): rarer than 5 %."""
@@ -167,4 +167,4 @@ def _logs(values: Iterable[float | None]) -> list[float]:
 
 def _percent(change: Change) -> str:
     word = "more" if change.value > 0 else "less"
-    return f"{abs(change.value):.0%} {word}".replace("%", " %")
+    return f"{format_share(abs(change.value))} {word}"

@@ -28,6 +28,7 @@ from permille.energy import disturbance, phases
 from permille.records.answers import RequestTimes, TokenSplit
 from permille.records.energy import Estimate, Refused
 from permille.records.recording import Recording, Span
+from permille.units import format_share
 
 if TYPE_CHECKING:
     import numpy as np
@@ -200,7 +201,7 @@ def _by_windows(recording: Recording, query: Span, times: RequestTimes) -> Token
         # Their work fills the gaps between ours, so that the windows look alike.
         share = max(others.others, others.steal)
         return TokenSplit(
-            problem=f"others used {100 * share:.0f} % of the CPU time during the query, too much"
+            problem=f"others used {format_share(share)} of the CPU time during the query, too much"
             " for a regression"
         )
     span_ns = query.t1_ns - query.t0_ns

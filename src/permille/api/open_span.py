@@ -33,6 +33,7 @@ def checked_inferences(inferences: int) -> int:
     Raises:
         UsageError: it is not one.
     """
+    # bool first: True is an int in Python, and would be one inference.
     if isinstance(inferences, bool) or not isinstance(inferences, int) or inferences < 1:
         raise UsageError(f"inferences must be a whole number from 1 up, not {inferences!r}")
     return inferences

@@ -32,6 +32,7 @@ def _domains(recording: Recording, to_wall_ns: int) -> list[MetricPoint]:
     span = phases.covered(recording, "recording")
     if span is None:
         return []
+    # A domain without a figure is left out of these, and so is not sent as 0 J.
     whole = phases.phase(recording, span)
     devices = {series.domain.name: series.domain.device for series in recording.series}
     return [
@@ -54,7 +55,7 @@ def _domains(recording: Recording, to_wall_ns: int) -> list[MetricPoint]:
 
 
 def _span(name: str, result: Result, t_ns: int) -> list[MetricPoint]:
-    """None for a span without inferences, or whose figure or interval is not known."""
+    """Nothing for a span without inferences, or whose figure or interval is not known."""
     kwh = result.kwh_per_1000
     if not result.valid or kwh is None or kwh.low is None or kwh.high is None:
         return []

@@ -31,6 +31,7 @@ def check_has_study(store: Store, study: str | None) -> None:
     """
     names = store.studies()
     if study is not None and study not in names:
+        # Without names, nearest() would end in an empty list.
         hint = nearest(study, names) if names else "it holds no trials"
         raise UsageError(f"no study {study!r} in {store.path}; {hint}")
 
@@ -38,6 +39,7 @@ def check_has_study(store: Store, study: str | None) -> None:
 def _rolled(store: Store, study: str | None, boundary: Boundary) -> Iterator[Summary]:
     """From the roll-up, which has one row per group regardless of the number of trials; the groups
     of a cell are adjacent."""
+    # Collected first: the groups of a cell, by machine and settings, may lie apart in the store.
     by_cell: dict[tuple[str, str], list[Summary]] = {}
     for group, summary in store.cells(BoundaryReading(boundary), study):
         by_cell.setdefault((group.study, group.cell), []).append(summary)

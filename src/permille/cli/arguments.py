@@ -7,6 +7,7 @@ import datetime
 import math
 import os
 import re
+from collections.abc import Iterable
 from typing import TYPE_CHECKING, Any
 
 from permille.cli.object_storage import local_store
@@ -27,12 +28,22 @@ def integer(text: str) -> int:
         raise argparse.ArgumentTypeError(f"{text!r} is not a whole number") from error
 
 
+_LARGEST = 1e15
+"""No quantity of the field is larger, or smaller than its inverse. A product of several that are
+would be infinite, or 0."""
+
+
 def number(text: str) -> float:
     """A number, for argparse."""
     try:
-        return float(text)
+        value = float(text)
     except ValueError as error:
         raise argparse.ArgumentTypeError(f"{text!r} is not a number") from error
+    # What is infinite or nan is for the callers, which name the quantity that it is not.
+    if math.isfinite(value) and value and not 1 / _LARGEST <= abs(value) <= _LARGEST:
+        limits = f"{1 / _LARGEST:g} to {_LARGEST:g}"
+        raise argparse.ArgumentTypeError(f"{text!r} is too large or too small ({limits})")
+    return value
 
 
 def positive_float(text: str) -> float:
@@ -58,8 +69,9 @@ def address(option: str, text: str) -> tuple[str, int]:
         UsageError: it is neither.
     """
     host, _, port = text.rpartition(":")
-    # int() alone would also take "+80", "8_0" and the digits of other scripts.
-    if not port.isascii() or not port.isdecimal() or not 0 < int(port) < 65536:
+    # int() alone would also take "+80", "8_0" and the digits of other scripts, and raise another
+    # error from 4,301 digits on (docs.python.org/3/library/stdtypes.html#int-max-str-digits).
+    if not re.fullmatch("[0-9]{1,5}", port) or not 0 < int(port) < 65536:
         raise UsageError(f"{option} {text!r} is neither PORT nor HOST:PORT")
     # An IPv6 address stands in brackets, because it has colons itself (RFC 3986, 3.2.2).
     return host.strip("[]") or "127.0.0.1", int(port)
@@ -121,12 +133,16 @@ def seconds(text: str) -> float:
     value = number(text)
     if not (math.isfinite(value) and value >= 0):
         raise argparse.ArgumentTypeError(f"{text!r} is not a number of seconds")
+    # time.sleep() raises an OverflowError from 2^63 ns on, in the midst of measuring.
+    if value > _MOST.total_seconds():
+        raise argparse.ArgumentTypeError(f"{text!r} is more than {_MOST.days} days")
     return value
 
 
 def pue(text: str) -> float:
     """A power usage effectiveness: at least 1, for argparse."""
     value = positive_float(text)
+    # The energy of the whole data centre over that of its IT equipment (ISO/IEC 30134-2).
     if value < 1:
         raise argparse.ArgumentTypeError(f"PUE is at least 1, not {text}")
     return value
@@ -142,6 +158,7 @@ def intensity(text: str) -> float:
 
 def default_store() -> str:
     """The store that is used if none is named."""
+    # "or": an empty variable is as good as none, and Path("") would be the current folder.
     return os.environ.get("PERMILLE_STORE") or "permille.db"
 
 
@@ -270,6 +287,7 @@ def add_impacts(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--embodied",
         metavar="DEVICE",
+        # No choices: embodied_of() ignores case, and its error covers other hardware.
         help=f"also the embodied carbon of the accelerators: {', '.join(ACCELERATORS)}",
     )
     parser.add_argument(
@@ -308,6 +326,7 @@ def impacts_of(args: argparse.Namespace, carbon: CarbonSettings) -> AddedImpacts
         raise UsageError("--share-in-use is a share of the hardware of --embodied-kg, not given")
     if args.lifespan_years is not None and args.embodied_kg is None and args.embodied is None:
         raise UsageError("--lifespan-years goes with --embodied-kg or --embodied")
+    # "or" is safe here: positive_float takes no 0.
     years = args.lifespan_years or DEFAULT_LIFESPAN_YEARS
     hardware = None
     if args.embodied_kg is not None:
@@ -316,12 +335,26 @@ def impacts_of(args: argparse.Namespace, carbon: CarbonSettings) -> AddedImpacts
             lifespan_years=years,
             resource_share=1.0 if args.share_in_use is None else args.share_in_use,
         )
+    # Not by truth: --wue 0 is a data centre that evaporates nothing, and not an absent option.
     wants_water = args.water or args.wue is not None
     return AddedImpacts(
         hardware=hardware,
         water=water_of(carbon, args.wue) if wants_water else None,
         embodied=None if args.embodied is None else embodied_of(args.embodied, years),
     )
+
+
+def refuse_given(args: argparse.Namespace, options: Iterable[str], why: str) -> None:
+    """Refuse options that would have no effect here.
+
+    Raises:
+        UsageError: one of them was given.
+    """
+    # By the words, because a value may be the default, or come from an environment variable. No
+    # option is abbreviated (allow_abbrev).
+    typed = {word.partition("=")[0] for word in args.words}
+    if given := [option for option in options if option in typed]:
+        raise UsageError(f"{', '.join(given)}: {why}")
 
 
 def add_strictness(parser: argparse.ArgumentParser, *, quiet: str) -> None:

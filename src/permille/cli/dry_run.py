@@ -63,6 +63,7 @@ def dry_run(plan: Plan, args: argparse.Namespace) -> int:
     repeats = most_repeats(settings) * args.sessions
     trials = len(plan.cells) * repeats * replicas_of(args)
     size = download_bytes(plan)
+    # Opening every meter takes time, and without a store there is nothing to compare with it.
     here = _fingerprint() if args.store.exists() else ""
     due = _due(plan, repeats, args, here)
     finished = trials - sum(due.values())
@@ -142,6 +143,7 @@ def _due(plan: Plan, repeats: int, args: argparse.Namespace, here: str) -> dict[
     machine's fingerprint."""
     replicas = replicas_of(args)
     due = {planned.cell.id: repeats * replicas for planned in plan.cells}
+    # No stored trial is of the round that --fresh begins.
     if args.fresh or not args.store.exists():
         return due
     with Store(args.store, readonly=True) as store:
@@ -157,6 +159,7 @@ def _due(plan: Plan, repeats: int, args: argparse.Namespace, here: str) -> dict[
 
 def _fingerprint() -> str:
     """This machine's environment as a run would record it, with the meters that it would use."""
+    # With PERMILLE_METERS: which meters are used is a part of the fingerprint.
     opened = open_all(None)
     try:
         return describe(d for meter in opened.meters for d in meter.domains).fingerprint
@@ -176,12 +179,15 @@ def _expected(
         return Expected(seconds=0.0, kwh=0.0, basis="every trial is finished")
     if (stored := _from_store(plan, due, args, here)) is not None:
         return stored
+    # Measured figures, even of another machine, are better than a forecast: it comes last.
     known = published()
     keys = [(p.cell.task, p.cell.dataset, p.cell.model) for p in plan.cells]
+    # As below, a part of the cells would look like all of them.
     if not all(key in known for key in keys):
         return Expected(basis="neither the store nor the published study has comparable trials")
     from permille.study.plan.calibration import MODEL, calibrate
 
+    # Last of all: it loads torch and measures for a few seconds.
     machine = calibrate(_device(plan))
     rough = forecast(plan, repeats, machine)
     # The forecast is of every trial on one machine, whether finished or not; with replicas, more
@@ -204,6 +210,7 @@ def _expected(
 def _device(plan: Plan) -> str:
     """The device of most of the cells."""
     devices: Sequence[str] = [str(p.model.settings.get("device", "cpu")) for p in plan.cells]
+    # dict.fromkeys keeps the study's order; of a set, a tie would be drawn anew in each process.
     return max(dict.fromkeys(devices), key=devices.count)
 
 
@@ -256,6 +263,7 @@ class _Finished:
         if whole is None:
             return
         self.seconds.setdefault(trial.cell.id, []).append(whole.seconds)
+        # The whole machine, whatever --boundary is: the run's own cost, as RunTally counts it.
         spent = within(whole, "node")
         if isinstance(spent, Bounded):
             self.joules.setdefault(trial.cell.id, []).append(spent.energy_j)

@@ -67,6 +67,7 @@ def engine_of(args: argparse.Namespace) -> Engine:
     """
     engine: Engine = plugins.load("engines", args.engine, UsageError)
     for option in _given(args):
+        # Users would think that an ignored option had an effect.
         if option not in engine.options:
             takes = [name for name in plugins.names("engines") if _takes(name, option)]
             if (args.engine, option) in _REASONS:
@@ -101,6 +102,7 @@ def run_options(args: argparse.Namespace) -> RunOptions:
         quiet=args.quiet_machine,
         shared=args.shared,
         fresh=args.fresh,
+        # Within the boundary that is shown: outside of it, an estimate changes no figure.
         require=(args.boundary or "compute") if args.require else None,
         pass_env=tuple(args.pass_env),
         sessions=args.sessions,
@@ -120,6 +122,7 @@ def as_run(plan: Plan, args: argparse.Namespace) -> Plan:
     Raises:
         UsageError: they do not fit together, or not the study.
     """
+    # Nodes and the run must make the same plan of the same words: both come through here.
     _check_replicas(plan, args)
     return _per_gpu(plan, args) if args.per == "gpu" else plan
 
@@ -143,6 +146,7 @@ def _per_gpu(plan: Plan, args: argparse.Namespace) -> Plan:
                 " its other GPUs run at the same time; measure without --per gpu"
             )
     args.boundary = "accelerator"
+    # Another protocol, so that no such trial is pooled or divided with those of whole machines.
     return replace(
         plan,
         protocol=replace(plan.protocol, name=PER_GPU),
@@ -175,6 +179,7 @@ def _given(args: argparse.Namespace) -> Mapping[EngineOption, str]:
 
 def _replicas(text: str) -> int:
     value = integer(text)
+    # From 2: with 1, machines would not vary, which is what the option is there to show.
     if not 2 <= value <= 1000:
         raise argparse.ArgumentTypeError(f"{text!r} is not a number of machines from 2 to 1000")
     return value

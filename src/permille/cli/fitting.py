@@ -50,6 +50,7 @@ def _cells(column: Column) -> list[str]:
 
 def _constant(column: Column) -> bool:
     cells = _cells(column)
+    # Of a single row, every column would be constant, and the table empty.
     return len(cells) > 1 and len(set(cells)) == 1
 
 
@@ -57,6 +58,7 @@ def _least(columns: Sequence[Column]) -> int:
     """The smallest width at which no number is cut."""
     total = 0
     for column in columns:
+        # Not len(): a Chinese character takes two columns of a terminal.
         widest = max(map(cell_len, [_plain(column.header), *_cells(column)]))
         total += BETWEEN + (widest if column.no_wrap else min(widest, WORDS))
     return total
@@ -72,6 +74,7 @@ def _blocks(columns: Sequence[Column], title: RenderableType | None) -> list[Tex
     _, *headers = (_plain(column.header) for column in columns)
     for name, *cells in zip(*map(_cells, columns), strict=True):
         lines.append(Text(name, style="bold"))
+        # A line with a header and nothing after it would look cut off.
         filled = [(header, cell) for header, cell in zip(headers, cells, strict=True) if cell]
         lines += [Text(f"  {_labelled(*one)}") for one in filled]
     return lines

@@ -89,6 +89,7 @@ def _head(path: Path, plan: Plan, study: str) -> tuple[list[Trial], dict[str, Ma
     protocols = plan.protocols
     trials, sessions = _read(path, plan.name)
     trials = [trial for trial in trials if trial.protocol == protocols.get(trial.cell.id)]
+    # Left out instead, a cell whose code has changed would be judged by none of its trials.
     missing = protocols.keys() - {trial.cell.id for trial in trials}
     if missing:
         raise UsageError(
@@ -100,12 +101,14 @@ def _head(path: Path, plan: Plan, study: str) -> tuple[list[Trial], dict[str, Ma
 
 def _read(path: Path, study: str) -> tuple[list[Trial], dict[str, MachineSession]]:
     with Store(path, readonly=True) as store:
+        # Imported trials have other meters and protocols: no gate can repeat them.
         trials = list(store.trials(study=study, source=OURS))
         return trials, {session.id: session for session in store.sessions()}
 
 
 def _require_measured(verdicts: Gated) -> None:
     for cell in verdicts.cells:
+        # None: there is no figure, and the cell's verdict has the reason.
         if cell.provenance not in (None, Provenance.MEASURED):
             raise MeterError(
                 f"a measurement is required, and a figure of {cell.model} on {cell.dataset} is"
@@ -169,6 +172,7 @@ def _cell_line(cell: GatedCellOutput) -> str:
     if cell.reason is not None:
         return f"no verdict: {where}: {cell.reason}"
     ratio = estimate_of(cell.ratio)
+    # Where there is no ratio, there is a reason (analysis.baseline).
     assert ratio is not None
     line = f"{_WORDS[cell.verdict]}: {where}: {times_text(ratio)} the energy ({cell.provenance})"
     if cell.verdict != "cannot-tell":

@@ -43,6 +43,7 @@ def markdown(output: GateOutput) -> str:
         ("verdict", f"**{verdict}**"),
         ("energy of head over base", "n/a" if estimate is None else times_text(estimate)),
         ("allowed", f"{1 + output.max_increase:.4g} times"),
+        # As code: the page is rendered, and a command line may look like Markdown.
         ("base", code(output.base, _LONGEST)),
         ("head", code(output.head, _LONGEST)),
         ("rounds", str(output.blocks)),
@@ -59,6 +60,7 @@ def sentence(output: GateOutput) -> str:
     if output.reason is not None:
         return f"no verdict: {output.reason}"
     estimate = estimate_of(output.ratio)
+    # Where there is no ratio, there is a reason (commands/gate.py, _judged).
     assert estimate is not None
     shown = (
         f"{output.head} needs {times_text(estimate)} the energy of {output.base}"
@@ -73,6 +75,7 @@ def sentence(output: GateOutput) -> str:
 
 def _advice(output: GateOutput, estimate: Estimate) -> str:
     """What would tell."""
+    # First: without an interval, the number of further rounds is unknown, too.
     if estimate.low is None:
         return "a single round has no interval: use more (--rounds)"
     more = output.more_blocks_needed

@@ -35,5 +35,6 @@ def _timed(store: Store, summary: Summary, trials: Iterable[Trial]) -> Iterator[
             and trial.protocol == summary.protocol
             and trial.environment.fingerprint in machines
         ):
+            # One recording at a time in memory, and not those of the whole study.
             raw = store.raw(trial.uid)
             yield times_of(trial, raw.spans if raw else (), raw.durations_ns if raw else ())

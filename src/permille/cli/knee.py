@@ -18,7 +18,7 @@ from permille.analysis.summaries import summarise
 from permille.carbon.settings import CarbonSettings
 from permille.cli.arguments import carbon_of
 from permille.cli.commands.slo import code_of
-from permille.cli.engines import DEFAULT, run_options
+from permille.cli.engines import DEFAULT, engine_of, run_options
 from permille.cli.goodput import goodputs
 from permille.cli.object_storage import measuring_store, origin_of
 from permille.cli.permissions import check_commands, check_pickles
@@ -45,6 +45,7 @@ def run_knee(args: argparse.Namespace) -> int:
     """Search, print the answer of ``permille slo``, and return its exit code."""
     promise = promise_of(args)
     _refuse(args)
+    # What needs no measuring is refused before hours of it.
     carbon = carbon_of(args)
     study = selected(args)
     axis = axis_of(study)
@@ -75,6 +76,7 @@ def _refuse(args: argparse.Namespace) -> None:
         (args.engine != DEFAULT, "--engine"),
         (args.sessions > 1, "--sessions"),
         (args.every is not None, "--every"),
+        (args.rerun_precision is not None, "--rerun-precision"),
         (args.shard is not None, "--shard"),
     ):
         if given:
@@ -82,6 +84,8 @@ def _refuse(args: argparse.Namespace) -> None:
                 f"{option} does not go with --find-knee, which chooses each load by the trials"
                 " before, on this machine"
             )
+    # By now, the engine is the local one: this refuses the options of the others.
+    engine_of(args)
 
 
 def _check_can_tell(study: StudyFile, axis: LoadAxis, promise: Iterable[Limit]) -> None:
@@ -91,9 +95,11 @@ def _check_can_tell(study: StudyFile, axis: LoadAxis, promise: Iterable[Limit]) 
         UsageError: no number of its trials could.
     """
     settings = study.settings
+    # A single trial has no interval, and a promise is kept only by a whole interval.
     if most_repeats(settings) < 2:
         raise UsageError(f"{study.where}: a promise needs two repeats or more: add --repeats 3")
     for limit in promise:
+        # A share has an interval over any number of requests; a percentile needs its answers.
         if limit.name == ERROR_RATE:
             continue
         least = least_answers(limit.name, arrivals=axis.key == "rate_per_s")
@@ -135,6 +141,7 @@ class _Search:
 
     def check(self, plan: Plan, fingerprint: str) -> PointCheck | None:
         """Whether the load of a plan keeps the promise, as ``permille slo`` decides it."""
+        # Trials of one cell and one machine, or pooled, have one summary.
         summaries = self._summaries(plan, fingerprint)
         return slo.check(summaries[0], self.promise) if summaries else None
 
@@ -174,7 +181,9 @@ class _Search:
         boundary: Boundary = args.boundary or "compute"
         good = goodputs(self.store, summaries, self.promise)
         output = slo_output(choice, self.promise, boundary, carbon, good, net=args.net)
+        # Standard output has one line of JSON for each trial, and nothing else.
         if not args.json_lines:
+            # By deliver(): a search of hours cannot be repeated for a closed pipe.
             deliver(
                 lambda: self._print(KneeOutput(**structs.asdict(output), knee=self._of(answer)))
             )
@@ -182,6 +191,7 @@ class _Search:
 
     def _of(self, answer: KneeAnswer) -> KneeFound:
         end = answer.end
+        # A search stops at the step that has no further load, and so a reason for its end.
         assert end.end is not None
         return KneeFound(
             setting=self.axis.key,
@@ -203,6 +213,7 @@ class _Search:
     def _sentence(self, knee: KneeFound) -> str:
         """Where the promise breaks."""
         if knee.kept is None:
+            # Not "no load keeps it": those below the lowest were not tried.
             lowest = self._name(min(knee.loads))
             return f"no load down to {lowest} is known to keep the promise"
         kept = self._name(knee.kept)

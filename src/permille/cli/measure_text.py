@@ -30,12 +30,14 @@ def show(one: MeasuredCommand, *, explain: bool) -> None:
     out = console()
 
     def say(text: str, style: str = "") -> None:
+        # As Text: what stands in brackets in a command or a note is not rich's markup.
         out.print(Text(plain(text), style=style), soft_wrap=True)
 
     say(one.name if isinstance(one, ComparedCommand) else shlex.join(one.command), "bold")
     if one.energy_j.value is None:
         say(f"  no figure: {one.reason}", "red")
         return
+    # The energy follows all the same: it was used, though not for what was to be measured.
     if not one.valid:
         say(f"  not valid: {one.reason}", "red")
     provenance = one.provenance
@@ -71,6 +73,7 @@ def show_missing(commands: Sequence[MeasuredCommand], missing: list[Missing]) ->
     for meter in missing:
         remedy = f"; to unlock it: {meter.remedy}" if meter.remedy else ""
         print(plain(f"not measured: {meter.meter}: {meter.reason}{remedy}"))
+    # Otherwise the lines above show what could be measured.
     if not missing and any(p.provenance == Provenance.ESTIMATED for p in commands):
         print("estimated: no energy counter is here; `permille meters` says what could be measured")
 
@@ -79,12 +82,15 @@ def show_ratios(found: MeasuredCommands) -> None:
     """How the commands compare: of two a sentence, of more a table."""
     from permille.analysis.answer import times_text
 
-    if found.ratio is not None:
-        ratio = estimate_of(found.ratio)
+    if len(found.commands) == 2:
+        (over,) = found.ratios
+        ratio = estimate_of(over.ratio)
         if ratio is None:
             print("ratio: n/a")
             return
-        print(f"the first needs {times_text(ratio)} the energy of the second")
+        # With --reference, it may be the second over the first.
+        a, b = ("first", "second") if over.a == found.commands[0].name else ("second", "first")
+        print(f"the {a} needs {times_text(ratio)} the energy of the {b}")
         return
     from rich import box
     from rich.table import Table
@@ -93,7 +99,8 @@ def show_ratios(found: MeasuredCommands) -> None:
     table = Table(box=box.SIMPLE_HEAD, pad_edge=False)
     table.add_column("command", overflow="fold")
     for column in ("energy", "time", f"energy over {plain(found.reference, limit=40)}"):
-        table.add_column(column, justify="right")
+        # As Text: a command such as grep '[/a]' is not markup.
+        table.add_column(Text(column), justify="right")
     ratios = {over.a: over.ratio for over in found.ratios}
     for command in found.commands:
         cells = (

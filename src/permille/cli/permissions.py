@@ -37,6 +37,7 @@ def check_commands(plan: Plan, args: argparse.Namespace) -> None:
     Raises:
         StudyError: it has commands, and the user has not allowed them.
     """
+    # Callables are already limited to the study's folder and to --allow-module.
     commands = [e for e in executions(plan) if e.kind != "callable"]
     path = Path(args.study_file)
     reason = why_not_own(path) if path.exists() else None  # a preset ships with permille
@@ -46,6 +47,7 @@ def check_commands(plan: Plan, args: argparse.Namespace) -> None:
     # Without a terminal nobody would see the question, and a script would wait forever.
     if sys.stdin.isatty() and sys.stderr.isatty():
         print(plain(f"{path} ({reason}) runs: {shown}"), file=sys.stderr)
+        # On standard error: standard output may be a file or the JSON of the results.
         print("run this? [y/N] ", end="", file=sys.stderr, flush=True)
         if sys.stdin.readline().strip().lower() in ("y", "yes"):
             return

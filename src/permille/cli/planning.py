@@ -46,6 +46,7 @@ def add_planning(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument(
         "--weights",
+        # A choice of one: without the option, the weights are the model's own.
         choices=["replica"],
         help="random weights, no download: energy and time only (docs/replicas.md)",
     )
@@ -153,6 +154,7 @@ def read(name: str, chosen: Selection | None = None, **changed: Any) -> StudyFil
         study = file.read(path)
     elif name in presets.names():
         where = f"preset {name}"
+        # A preset is no file, beside which relative paths could lie.
         study = file.parse(presets.text(name), where=where, folder=Path.cwd())
     else:
         known = ", ".join(presets.names())
@@ -163,12 +165,14 @@ def read(name: str, chosen: Selection | None = None, **changed: Any) -> StudyFil
     if "repeats" in given:
         given["precision"] = None
     if "precision" in given and given["precision"] is not None:
+        # 5 may be meant as 5 %, and would be ±500 %: any two trials would do.
         if given["precision"] >= 1:
             raise UsageError("--precision is a share of the mean, such as 0.05 for ±5 %")
         given["repeats"] = None
     if "rerun_precision" in given:
         if given["rerun_precision"] >= 1:
             raise UsageError("--rerun-precision is a share, such as 0.1 for ±10 %")
+        # Also where the file has a precision of the mean: the command line's takes its place.
         if given.setdefault("precision", None) is not None:
             raise UsageError(
                 "--precision is of the mean, and --rerun-precision of a rerun: keep one"

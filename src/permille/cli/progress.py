@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from rich.progress import Progress, TaskID
 
 
+# rich cuts what is higher than the terminal, and with it the line that counts the other nodes.
 _MACHINES_SHOWN = 20
 _RESTS = {"idle": "nothing to do", "lost": "lost"}
 """``idle`` is also the name of a stage."""
@@ -61,12 +62,14 @@ class TimeLeft:
             for cell, due in self._due.items()
             if due and cell in self._took
         )
+        # While every node rests, machines is 0.
         return seconds / max(1, self.machines)
 
     def __str__(self) -> str:
         if not self.unknown:
             return f"{format_seconds(self.seconds())} left"
         cells = counted(self.unknown, "cell")
+        # "over 0 s left" would look as if the run were about to end.
         if not self.seconds():
             return f"time left unknown so far ({cells} not tried yet)"
         return f"over {format_seconds(self.seconds())} left ({cells} not tried yet)"
@@ -108,6 +111,7 @@ class View:
                 TextColumn("{task.description}", markup=False),
                 BarColumn(bar_width=24),
                 TextColumn("{task.completed}/{task.total} trials{task.fields[so_far]}"),
+                # Standard output may be the JSON of the results.
                 console=console(stderr=True),
                 transient=True,
             )
@@ -137,6 +141,7 @@ class View:
             self._trial(event, machine)
 
     def _turn(self, turn: Turn, machine: str) -> None:
+        # Every trial has one baseline, also on a server that an earlier trial started.
         if turn.stage == "idle":
             self._began[machine] = time.monotonic()
         model = plain(turn.cell.cell.model, limit=40)
@@ -164,8 +169,10 @@ class View:
         elif trial.overhead is not None:  # of a job that sends its trials alone
             self._left.finished(trial.cell.id, trial.overhead.wall_s)
         else:
+            # Its duration is unknown: no longer due, and no use for the estimate.
             self._left.left_out(trial.cell.id)
         whole = trial.phases.get("whole")
+        # The whole machine, whatever --boundary is: the run's own cost, as RunTally counts it.
         spent = within(whole, "node") if whole else None
         if isinstance(spent, Bounded):
             self._energy_j = (self._energy_j or 0.0) + spent.energy_j

@@ -29,6 +29,7 @@ def add_promise(parser: argparse.ArgumentParser) -> None:
         "--error-rate",
         type=share,
         metavar="SHARE",
+        # %%: argparse formats a help text with % (docs.python.org/3/library/argparse.html#help).
         help="the limit on failed inferences: 1%% or 0.01",
     )
 
@@ -42,6 +43,7 @@ def promise_of(args: argparse.Namespace) -> list[Limit]:
     promise = _given(args)
     if not promise:
         raise UsageError("a promise needs a limit, such as --ttft-p95 1s; see: permille slo --help")
+    # share and duration take a 0 for other options, such as gate --max-increase 0.
     for limit in promise:
         if limit.most <= 0:
             why = "no number of requests shows that none fails"

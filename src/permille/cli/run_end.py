@@ -11,6 +11,7 @@ from permille.analysis.cell_summary import Summary
 from permille.analysis.results import Results, result_rows
 from permille.analysis.summaries import summarise
 from permille.carbon.settings import CarbonSettings
+from permille.cli.arguments import default_store
 from permille.cli.commands.results import show
 from permille.cli.missing_meters import notable
 from permille.cli.object_storage import called_store
@@ -23,7 +24,7 @@ from permille.store import Store
 from permille.study.engines.protocol import RunOutcome
 from permille.study.plan.grid import Plan
 from permille.study.run.tally import RunTally
-from permille.units import counted, format_energy_kwh, format_seconds, kwh_from_joules
+from permille.units import counted, format_energy_kwh, format_seconds, format_share, kwh_from_joules
 
 
 def show_results(
@@ -39,6 +40,7 @@ def show_results(
         return
     boundary: Boundary = args.boundary or "compute"
     protocols = plan.protocols
+    # The store may also have trials of this study with other settings: they are not of this run.
     trials = (t for t in store.trials(study=plan.name) if protocols.get(t.cell.id) == t.protocol)
     # In the study's order: the order in which a block measures its models is drawn.
     places = {planned.cell.id: place for place, planned in enumerate(plan.cells)}
@@ -73,6 +75,7 @@ def _close(
         out.print(Text(plain(text), style=style), soft_wrap=True)
 
     out.print()
+    # After the table: what is printed last stays in sight above the prompt.
     for sentence in answers(summaries, net=args.net):
         say(sentence, "bold")
     for text, style in _not_made(tally):
@@ -84,30 +87,34 @@ def _close(
             " (over 5 % of the CPU time): --quiet-machine makes such trials invalid"
         )
     for missing in notable(outcome.missing):
+        # Without a remedy, nothing follows from the line; permille meters has it.
         if missing.remedy:
             words = f"{missing.reason}; to unlock it: {missing.remedy}"
             say(f"not measured: {missing.meter}: {words}", "dim")
     if tally.energy_j is not None:
-        share = 100 * tally.recorder_cpu_s / tally.wall_s if tally.wall_s else 0.0
+        share = tally.recorder_cpu_s / tally.wall_s if tally.wall_s else 0.0
         # The sum of a part is no figure of the whole.
         least = "at least " if tally.uncounted else ""
         spent = format_energy_kwh(kwh_from_joules(tally.energy_j))
         say(
             f"this benchmark itself used {least}{spent}"
-            f" in {format_seconds(tally.wall_s)} (recorder: {share:.1f} % of one core)"
+            f" in {format_seconds(tally.wall_s)} (recorder: {format_share(share, 1)} of one core)"
         )
     if tally.kept:
         say(f"{_trials(tally.kept)} already finished")
+    # dict.fromkeys: each model once, in the study's order.
     say(f"next: {_next_command(list(dict.fromkeys(s.cell.model for s in summaries)), args)}")
 
 
 def _next_command(models: Sequence[str], args: argparse.Namespace) -> str:
     """A command that looks further at the results, for the shell."""
+    # A ratio needs no grid. Without a region, a table has the world's average: one is proposed.
     words = (
         ["compare", models[-1], models[-2]] if len(models) > 1 else ["results", "--region", "FRA"]
     )
     store = called_store(args)
-    named = [] if store == "permille.db" else ["--store", store]
+    # PERMILLE_STORE may name another one, which the command would read without --store.
+    named = [] if store == default_store() else ["--store", store]
     return shlex.join(["permille", *words, *named])
 
 

@@ -17,6 +17,7 @@ class RunProgress:
 
     def __init__(self, commands: Sequence[CommandLine], repeats: int | None) -> None:
         self._commands, self._repeats = commands, repeats
+        # A single run has no progress to show.
         self._shown = repeats != 1 and sys.stderr.isatty()
         self._running: int | None = None
 
@@ -40,6 +41,7 @@ class RunProgress:
 
     def interrupted(self, stop: Interrupted) -> str:
         """What a signal stopped."""
+        # None: the signal came before the first run that counts, during a setup or a warm-up.
         number = 0 if self._running is None else self._running
         several = len(self._commands) > 1
         which = f"command {number + 1} of {len(self._commands)}" if several else "the command"

@@ -66,7 +66,9 @@ class RunReport:
         """Show the progress; at the end, the repeats that were not run."""
         lines = self._args.json_lines
         with View(dict(due), repeats, quiet=lines, machines=machines, at_once=at_once) as view:
+            # By cell: a model that fails leaves out all repeats of its cells.
             not_run: dict[tuple[str, str], list[NotRun]] = {}
+            # A reader that goes away must not end the run in mid-study.
             feed = Feed()
 
             def tell(line: TrialLine) -> None:
@@ -95,6 +97,7 @@ class RunReport:
 
 def go_on(finished: str, args: argparse.Namespace) -> str:
     """Say where finished trials are and how to resume."""
+    # With --fresh, the same command would begin yet another round.
     again = " without --fresh" if args.fresh else ""
     return plain(f"{finished} in {called_store(args)}; run the same command again{again} to resume")
 
@@ -112,6 +115,7 @@ def _summary(not_run: list[NotRun]) -> str:
 
 def _say_elsewhere(schedule: Schedule, store: Store, *, pool: bool) -> None:
     """Note that trials of this study are from another machine, and how they are treated."""
+    # The facts that differ explain why trials do not count; a fingerprint alone does not.
     here = schedule.environment.facts
     for fingerprint, count in schedule.ledger.elsewhere.items():
         there = store.environment(fingerprint)
@@ -141,6 +145,7 @@ def _say_anew(plan: Plan, schedule: Schedule, store: Store) -> None:
     """Note the cells that are measured again because something has changed."""
     tried = schedule.ledger.cells
     new = [planned for planned in plan.cells if planned.cell.id not in tried]
+    # Trials are read only where a cell is new: a store may have a hundred thousand of them.
     others = tried - {planned.cell.id for planned in plan.cells} if new else set()
     before = [t for cell in sorted(others) for t in store.trials(study=plan.name, cell=cell)]
     for sentence in measured_anew(new, before):

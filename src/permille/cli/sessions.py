@@ -40,6 +40,7 @@ def add_sessions(parser: argparse.ArgumentParser) -> None:
 def rest_of(args: argparse.Namespace) -> datetime.timedelta:
     """The rest between two sessions."""
     every: datetime.timedelta | None = args.every
+    # Not by truth: --every 0s is false, and is a rest that was chosen.
     return BREAK if every is None else every
 
 
@@ -65,6 +66,7 @@ def check(plan: Plan, args: argparse.Namespace) -> None:
             " a precision: add --repeats N"
         )
     between = rest_of(args)
+    # A note and no refusal: requested sessions count as sessions, however short the rest.
     if between < BREAK:
         rest, least = (format_seconds(t.total_seconds()) for t in (between, BREAK))
         print(
@@ -83,6 +85,7 @@ def rest(left: datetime.timedelta, session: int, sessions: int) -> None:
     if left <= datetime.timedelta():
         return
     until = datetime.datetime.now(datetime.UTC) + left
+    # Local time: it is read by a person at this machine, or in the log of its job.
     clock = until.astimezone().strftime("%Y-%m-%d %H:%M:%S")
     # Before the message: who reads it may press Ctrl-C at once.
     with Interrupts(os.urandom(16).hex()):  # there is no worker to end

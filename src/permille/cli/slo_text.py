@@ -46,6 +46,7 @@ def show(output: SloOutput) -> None:
     table = Table(box=box.SIMPLE_HEAD, pad_edge=False)
     columns = ("operating point", "promise", "energy / 1,000", "J / output token", "CO2e / 1,000")
     for place, column in enumerate((*columns, "goodput")):
+        # From the energy on they are numbers, which fitted() folds in no column aligned right.
         table.add_column(column, overflow="fold", justify="right" if place > 1 else "left")
     for name in output.promise:
         table.add_column(name.replace("_", " "), justify="right")
@@ -150,6 +151,7 @@ def _none(output: SloOutput) -> Iterator[str]:
         yield f"no load is known to keep {promised}; cannot tell: {_list(output.undecided)}"
     else:
         yield f"no load keeps {promised}"
+    # None where no point has an energy: each of them is named with its problem instead.
     nearest = next((p for p in output.points if p.model == output.nearest), None)
     if nearest is not None:
         figures = "; ".join(f"{_what(one.name)} {_figure(one)}" for one in nearest.limits)
@@ -158,6 +160,7 @@ def _none(output: SloOutput) -> Iterator[str]:
 
 def _doubts(points: Sequence[OperatingPoint]) -> Iterator[str]:
     """Why points have no figure or no verdict, and what their percentiles leave out."""
+    # By reason: a sweep of many loads mostly has one, which would be a line for each of them.
     undecided: dict[str, list[str]] = {}
     for point in points:
         if point.problem:
@@ -167,6 +170,7 @@ def _doubts(points: Sequence[OperatingPoint]) -> Iterator[str]:
                 if limit.reason:
                     why = f"{_what(limit.name)}: {limit.reason}"
                     undecided.setdefault(why, []).append(point.model)
+        # Of the notes, this one may have decided the verdict; the others are in the results.
         yield from (f"{point.model}: {note}" for note in point.notes if note.startswith(LATE))
         failures = point.inference_failures
         if failures is not None and failures.failed:
@@ -191,6 +195,7 @@ def promise_text(promise: dict[str, float]) -> str:
 def _what(name: str) -> str:
     if name == "error_rate":
         return "errors"
+    # A name is that of an option: --ttft-p95 is ttft_p95 (cli.promise).
     kind, _, percentile = name.partition("_")
     return f"{percentile} {_NAMES[kind]}"
 
@@ -213,5 +218,6 @@ def _per_s(rate: float) -> str:
 
 
 def _list(names: Sequence[str], most: int = 5) -> str:
+    # A sweep may have dozens of loads; --json names them all.
     more = f" and {len(names) - most} more" if len(names) > most else ""
     return ", ".join(names[:most]) + more

@@ -5,10 +5,12 @@ from __future__ import annotations
 import argparse
 import os
 import sys
-from typing import NamedTuple
+from collections.abc import Iterable
+from typing import NamedTuple, NoReturn
 
 from permille.analysis import comparable
 from permille.analysis.cell_summary import Summary
+from permille.analysis.compare import similar_models
 from permille.analysis.reference import sessions_of
 from permille.api.reading import check_has_study, summaries_in
 from permille.cli.study_source import NAME
@@ -16,6 +18,7 @@ from permille.errors import UsageError
 from permille.escaping import plain
 from permille.records.energy import Boundary
 from permille.store import REFERENCE_SOURCE, Store
+from permille.suggestions import nearest
 
 PUBLISHED_BOUNDARY: Boundary = "node"
 """The boundary of the shipped study's published figures; the default if there is no store."""
@@ -43,6 +46,19 @@ def say_damage(damage: list[str]) -> int:
     if len(damage) > DAMAGE_SHOWN:
         print(f"WARNING: … and {len(damage) - DAMAGE_SHOWN} more like it", file=sys.stderr)
     return 1 if damage else 0
+
+
+def refuse_unmatched(option: str, wanted: str, names: Iterable[str], damage: list[str]) -> NoReturn:
+    """Refuse a task, dataset or model that no result is of, and suggest one of these ``names``.
+
+    Raises:
+        UsageError: always.
+    """
+    # Before the refusal: damage may be why nothing matches.
+    say_damage(damage)
+    known = sorted(set(names))
+    meant = similar_models if option == "model" else nearest
+    raise UsageError(f"no results of the {option} {wanted!r}; {meant(wanted, known)}")
 
 
 def summaries_of(args: argparse.Namespace, *, program: bool) -> SourcedSummaries:
@@ -84,6 +100,7 @@ def _from_store(args: argparse.Namespace) -> SourcedSummaries:
     damage: list[str] = []  # the store appends to it while it is read
     with Store(args.store, readonly=True, damage=damage) as store:
         summaries = list(summaries_in(store, args.study, boundary, pool=args.pool))
+        # With damage, the study may be there and unreadable: no name is wrong then.
         if not summaries and not damage:
             check_study(store, args)
         reference = reference_sentences(store, args.study)
@@ -118,6 +135,7 @@ def _shipped(args: argparse.Namespace, *, program: bool) -> SourcedSummaries:
     boundary: Boundary = args.boundary or PUBLISHED_BOUNDARY
     notice = f"{absent}: these are the figures of {NAME}, which ship with permille; {measuring}"
     figures = published.summaries(boundary)
+    # Who names the study knows whose figures these are.
     return SourcedSummaries(figures, boundary, [], notice if args.study is None else None)
 
 
@@ -127,4 +145,5 @@ def check_study(store: Store, args: argparse.Namespace) -> None:
     Raises:
         UsageError: it does not; the message suggests a study that exists.
     """
+    # The shipped study is there without a store, too: the caller takes its figures then.
     check_has_study(store, None if args.study == NAME else args.study)

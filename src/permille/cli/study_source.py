@@ -36,10 +36,12 @@ def published_study(store_path: Path | None) -> StudyCells:
     from permille.analysis.study_cells import archive_of, from_trials
     from permille.store import Store
 
+    # The default store is not looked for: the paper's tables are the same on every machine.
     if store_path is None:
         return published.load()
     with Store(store_path, readonly=True) as store:
         study = from_trials(store.trials(study=NAME), archive_of(store.trials(source=NAME)))
+    # Tables of nothing would look like a paper that could not be reproduced.
     if not study.cells:
         raise StoreError(
             f"{store_path} does not contain the study; permille import {NAME} PATH --store STORE"
@@ -55,6 +57,7 @@ def any_study(store_path: Path | None, name: str | None) -> StudyCells:
     """
     from permille.analysis.current import current_trials
     from permille.analysis.study_cells import from_trials
+    from permille.api.reading import check_has_study
     from permille.store import Store
 
     if store_path is None:
@@ -64,9 +67,10 @@ def any_study(store_path: Path | None, name: str | None) -> StudyCells:
             )
         return published_study(None)
     with Store(store_path, readonly=True) as store:
-        names = store.studies()
-        chosen = name or (names[0] if len(names) == 1 else None)
-        if chosen is None or chosen not in names:
+        check_has_study(store, name)
+        names = store.studies() if name is None else [name]
+        # Of two studies, a mean over all cells would be that of neither.
+        if len(names) != 1:
             there = ", ".join(names) or "no trials"
             raise UsageError(f"name one of the studies of {store_path} with --study: {there}")
-        return from_trials(current_trials(store.trials(study=chosen)))
+        return from_trials(current_trials(store.trials(study=names[0])))

@@ -44,6 +44,7 @@ class _Column(NamedTuple):
 
 def _columns(rows: Sequence[ResultRow], *, net: bool) -> Iterator[_Column]:
     """The columns, of which some are only there if a row has something to say in them."""
+    # What is the same in all rows would take the room of the figures.
     if len({(r.task, r.dataset) for r in rows}) > 1:
         yield _Column("task / dataset", lambda row: f"{row.task} / {row.dataset}", right=False)
     yield _Column("model", lambda row: row.model + _labels(row), right=False)
@@ -60,6 +61,7 @@ def _columns(rows: Sequence[ResultRow], *, net: bool) -> Iterator[_Column]:
     yield _Column("quality", lambda row: _quality(row.quality) + ("*" if row.pareto else ""))
     yield _Column("trials", lambda row: _trials(row.trials))
     yield _Column("provenance", lambda row: row.provenance or "n/a", right=False)
+    # Rows that differ in the machine alone would look like one model listed twice.
     if len({r.fingerprint for r in rows}) > 1:
         yield _Column("machine", lambda row: row.fingerprint, right=False)
 
@@ -73,6 +75,7 @@ def _in_order(rows: Sequence[ResultRow]) -> list[ResultRow]:
 
     def key(row: ResultRow) -> tuple[int, bool, float, str]:
         energy = row.kwh_per_1000.value
+        # Not 0: what is unknown must not come first, as the cheapest.
         least = math.inf if energy is None else energy
         return places[row.task, row.dataset], row.superseded is not None, least, row.model
 

@@ -36,6 +36,7 @@ class TextTable(NamedTuple):
         aligned = []
         for header, cells, right in self.columns:
             texts = [header, *cells]
+            # rich drops the spaces at the end of a cell, and control characters (rich.text).
             if not all(text.isprintable() and text == text.strip() for text in texts):
                 return None
             aligned.append(_aligned(texts, right=right))

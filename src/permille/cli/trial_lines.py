@@ -52,6 +52,7 @@ class TrialLine(JsonOutput):
 
 def line_of(trial: Trial) -> TrialLine:
     """One trial."""
+    # A failed trial may have no query, or no quality: null, and never 0.
     query, quality = trial.phases.get("query"), trial.quality
     return TrialLine(
         trial=trial.uid,
@@ -78,6 +79,7 @@ def line_of(trial: Trial) -> TrialLine:
 def line_of_not_run(skipped: NotRun, study: str) -> TrialLine:
     """A repeat that was not run: it has no trial and no figures."""
     cell = skipped.cell.cell
+    # A line all the same: a program that counts repeats would wait for it.
     return TrialLine(
         trial=None,
         study=study,

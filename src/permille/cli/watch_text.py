@@ -6,7 +6,14 @@ from collections.abc import Callable
 
 from permille.analysis.estimates import Interval
 from permille.escaping import plain
-from permille.units import counted, format_energy_j, format_energy_kwh, format_mass_g, kwh_from_wh
+from permille.units import (
+    counted,
+    format_energy_j,
+    format_energy_kwh,
+    format_mass_g,
+    format_share,
+    kwh_from_wh,
+)
 from permille.units import format_number as number
 from permille.watch.kept import KeptWatch
 from permille.watch.ledger import WatchLine, WatchTotal
@@ -17,6 +24,7 @@ def line_text(line: WatchLine) -> str:
     energy = line.energy_j
     watts = None if energy is None or energy.value is None else energy.value / line.seconds
     parts = [
+        # HH:MM:SS of an ISO 8601 time: a line of a terminal has no room for the date.
         line.t[11:19],
         "– W" if watts is None else f"{number(watts)} W",
         f"{_or_dash(line.requests_per_s)} requests/s",
@@ -28,6 +36,7 @@ def line_text(line: WatchLine) -> str:
     if line.idle:
         parts.append("idle")
     for name, model in line.models.items():
+        # Counters of a model stay in /metrics when it has no more work.
         if model.tokens.output:
             parts.append(f"{name}: {number(model.tokens.output)} tokens")
     parts += line.notes
@@ -36,14 +45,14 @@ def line_text(line: WatchLine) -> str:
 
 def total_text(total: WatchTotal) -> str:
     """The watch as a whole."""
-    idle = "" if total.idle_share is None else f", {total.idle_share:.0%} of it idle"
+    idle = "" if total.idle_share is None else f", {format_share(total.idle_share)} of it idle"
     lines = [
-        f"{number(total.seconds)} s with both energy and counts{idle.replace('%', ' %')}:"
-        f" {_joules(total.energy_j)}",
+        f"{number(total.seconds)} s with both energy and counts{idle}: {_joules(total.energy_j)}",
         f"{_joules(total.j_per_token)} per output token; {_wh(total.wh_per_1000)},"
         f" {_grams(total.co2e_g_per_1000)} CO2e per 1,000 requests",
         f"{_or_dash(total.requests)} requests, {_or_dash(total.tokens.output)} output tokens",
     ]
+    # Otherwise the energy would seem to be that of the whole watch.
     if total.left_out_s:
         seconds = counted(round(total.left_out_s), "second")
         lines.append(f"{seconds} left out, whose energy or counts are unknown")
@@ -56,6 +65,7 @@ def report_head(kept: KeptWatch) -> str:
     head = kept.head
     server = "a server that is unknown" if head is None else (head.server or "an unknown server")
     parts = [f"watch {kept.id}: {server}"]
+    # Without its head, the energy of the watch is still known from its windows.
     if head is not None:
         parts.append(head.metrics)
     if kept.lines:

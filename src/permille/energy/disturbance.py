@@ -16,6 +16,7 @@ import msgspec
 from permille.records.energy import Disturbance, Phase
 from permille.records.recording import CpuSeries, Span
 from permille.records.trial import Trial
+from permille.units import format_share
 
 DISTURBING = 0.05
 """From this share of the machine's CPU time on, other processes have disturbed a span."""
@@ -100,16 +101,15 @@ def notes(phases: Mapping[str, Phase]) -> list[str]:
         others = phase.disturbance
         if others is None or not others.disturbed:
             continue
-        # Python writes 5%; by the SI a space comes before the sign (Brochure, 9th edition, 5.4.7).
         if others.others >= DISTURBING:
             lines.append(
-                f"other processes used {others.others:.0%} of the CPU time during the {name} span,"
-                f" which {_consequence(name)}".replace("%", " %")
+                f"other processes used {format_share(others.others)} of the CPU time during the"
+                f" {name} span, which {_consequence(name)}"
             )
         if others.steal >= DISTURBING:
             lines.append(
-                f"the hypervisor took {others.steal:.0%} of the CPU time during the {name} span"
-                " (steal)".replace("%", " %")
+                f"the hypervisor took {format_share(others.steal)} of the CPU time during the"
+                f" {name} span (steal)"
             )
     return lines
 
@@ -144,8 +144,9 @@ def _over(runs: Sequence[Mapping[str, Phase]], noun: str) -> str | None:
     used = any(one.others >= DISTURBING for one in found)
     subject = OVER_TRIALS[0 if not stolen else 2 if used else 1]
     return (
-        f"{subject} {len(flagged)} of {len(runs)} {noun}, with up to {worst:.0%} of the CPU time"
-    ).replace("%", " %")
+        f"{subject} {len(flagged)} of {len(runs)} {noun}, with up to {format_share(worst)} of the"
+        " CPU time"
+    )
 
 
 OVER_TRIALS = (

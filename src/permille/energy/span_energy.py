@@ -16,6 +16,7 @@ from permille.energy.edges import edge_j, tick_s
 from permille.energy.levels import NotCovered, energy_at, energy_of, longest_still_s
 from permille.records.energy import DomainEnergy, Refused
 from permille.records.recording import Domain, DomainKind, Event, Provenance, Series, Span
+from permille.units import format_share
 
 CARRIES = 0.25
 """A span is refused if its edges alone make its energy uncertain by more than this (relative,
@@ -110,8 +111,8 @@ def _too_few_updates(domain: Domain, span: Span) -> str | None:
         return None
     return (
         f"too short for {domain.meter}: its sensor samples"
-        f" {100 * sensor.sampled:.0f} % of the time, every {sensor.period_s:.2g} s; {least_s:.2g} s"
-        " is enough"
+        f" {format_share(sensor.sampled)} of the time, every {sensor.period_s:.2g} s;"
+        f" {least_s:.2g} s is enough"
     )
 
 
@@ -146,7 +147,7 @@ def _too_short(
     if 2 * edges_j <= bearable_j and (energy_j > 0 or span.seconds >= still_s):
         return None
     said = (
-        f"is uncertain by ±{200 * edges_j / energy_j:.0f} % from its edges alone"
+        f"is uncertain by ±{format_share(2 * edges_j / energy_j)} from its edges alone"
         if energy_j > 0
         else "passed between two of its ticks"
     )

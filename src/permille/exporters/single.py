@@ -13,7 +13,7 @@ from permille.errors import UsageError
 from permille.escaping import plain
 from permille.metrics import interval_text
 from permille.records.trial import Trial
-from permille.units import counted, format_energy_kwh, format_mass_g
+from permille.units import counted, format_energy_kwh, format_mass_g, format_share
 
 _MOST_CHARACTERS = 200
 
@@ -239,5 +239,5 @@ def trials_text(row: ResultRow) -> str:
     words = [f"{counts.done} finished"]
     words += [f"{counts.failed} failed"] if counts.failed else []
     words += [f"{counts.invalid} invalid"] if counts.invalid else []
-    words += [f"{row.disturbed:.0%} disturbed by others"] if row.disturbed else []
+    words += [f"{format_share(row.disturbed)} disturbed by others"] if row.disturbed else []
     return ", ".join(words)

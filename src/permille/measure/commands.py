@@ -6,7 +6,7 @@ import itertools
 import math
 import re
 import shlex
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from decimal import Decimal, InvalidOperation
 
 from msgspec import structs
@@ -20,14 +20,16 @@ MOST = 1000
 
 
 class CommandLine(Record):
-    """A program with its arguments, and how people call it. ``parameters``: what stands in it for
-    ``{NAME}``, None for a name that it does not have; ``values``: what stands for each name in the
-    lines that are run beside it."""
+    """A program with its arguments, and how people call it. ``parameters``: what stands in it, and
+    in the lines that are run beside it, for ``{NAME}``; None for a name that it does not have."""
 
     name: str
     words: tuple[str, ...]
     parameters: dict[str, str | None] = {}
-    values: dict[str, str] = {}
+
+    def filled(self, line: str) -> str:
+        """A line that is run beside the command, with the command's values."""
+        return substituted(line, {k: v for k, v in self.parameters.items() if v is not None})
 
 
 def split(words: Sequence[str]) -> list[list[str]]:
@@ -64,7 +66,7 @@ def expand(
 
     Raises:
         UsageError: more names than commands, two commands of one name, a parameter given twice or
-            that no command has, or too many combinations.
+            that no command has, too many combinations, or a shell that is no program.
     """
     _check(lines, parameters, names)
     unique: dict[tuple[str, ...], CommandLine] = {}
@@ -110,8 +112,24 @@ def _set(
         name=shlex.join(words) if name is None else substituted(name, own),
         words=_in_shell(words, shell),
         parameters={key: own.get(key) for key in values},
-        values=values,
     )
+
+
+def check_beside(commands: Sequence[CommandLine], lines: Mapping[str, str | None]) -> None:
+    """Check that each command has the parameters of the lines that are run beside it, which are
+    given by their options.
+
+    Raises:
+        UsageError: one has not. It is measured once, so that no value would be the right one.
+    """
+    for option, line in lines.items():
+        for command in commands:
+            for key, value in command.parameters.items():
+                if value is None and line is not None and _has([line], key):
+                    raise UsageError(
+                        f"{option} has {{{key}}} in it, which the command {command.name} does not"
+                        f" have: add {{{key}}} to the command, as in env {key}={{{key}}} …"
+                    )
 
 
 def _has(line: Sequence[str], key: str) -> bool:
@@ -164,9 +182,15 @@ def scan(key: str, low: str, high: str, step: str | None) -> tuple[str, list[str
 def _in_shell(words: tuple[str, ...], shell: str | None) -> tuple[str, ...]:
     if shell is None:
         return words
+    try:
+        program = shlex.split(shell)
+    except ValueError as error:  # a quotation that does not end
+        raise UsageError(f"--shell {shell!r}: {error}") from error
+    if not program:
+        raise UsageError("--shell names a program, such as bash; without it, there is no shell")
     # A single word is a whole line for the shell, with its syntax; several are arguments, and must
     # stay the same words behind the shell.
-    return (*shlex.split(shell), "-c", words[0] if len(words) == 1 else shlex.join(words))
+    return (*program, "-c", words[0] if len(words) == 1 else shlex.join(words))
 
 
 def _distinct(commands: list[CommandLine]) -> list[CommandLine]:

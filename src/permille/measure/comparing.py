@@ -42,8 +42,9 @@ class CommandRatio(Record):
 class MeasuredCommands(JsonOutput):
     """What ``permille measure --json`` prints of two commands or more.
 
-    ``ratios``: of two commands the first over the second, of more each over the ``reference``.
-    ``ratio``: of two commands, the same; null of more.
+    ``ratios``: each of the others over the ``reference``, which is the second of two and the first
+    of more, unless one is named. ``ratio``: of two commands, the first over the second; null of
+    more.
     """
 
     commands: tuple[ComparedCommand, ...]

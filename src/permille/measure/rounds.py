@@ -18,7 +18,7 @@ from permille.balanced import order
 from permille.errors import PermilleError, UsageError
 from permille.interrupts import Interrupted
 from permille.measure.command import GRACE_S, Run, measure
-from permille.measure.commands import CommandLine, substituted
+from permille.measure.commands import CommandLine
 from permille.processes import VARIABLE, marked, stop_marked
 from permille.recorder.client import Recorder
 from permille.records import Record
@@ -186,7 +186,7 @@ def _failure(option: str, line: str | None, command: CommandLine, token: str) ->
     """Run a line by the shell; return how it failed. Its output goes to standard error."""
     if line is None:
         return None
-    text = substituted(line, command.values)
+    text = command.filled(line)
     done = subprocess.run(
         ["/bin/sh", "-c", text],
         # Our standard input is for the command: a --prepare that reads would take it away.

@@ -12,7 +12,7 @@ from permille.analysis.study_cells import OTHER, REST
 from permille.cli.arguments import add_json, pue
 from permille.cli.study_source import add_from, any_study
 from permille.cli.terminal import console, print_json
-from permille.units import counted
+from permille.units import counted, format_share
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -45,6 +45,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--pue",
         type=pue,
+        # Not the PUE of a typical data centre: until one is given, the facility equals the node.
         default=1.0,
         help="power usage effectiveness for the facility boundary (default: %(default)s)",
     )
@@ -65,6 +66,7 @@ def _page(out: Console, result: Audit) -> None:
     from permille.escaping import plain
 
     names = ", ".join(result.studies) or "nothing"
+    # markup=False, here and below: names and notes come from a store.
     out.print(
         plain(
             f"What {names} rests on: {counted(result.cells, 'cell')}, {counted(result.runs, 'run')}"
@@ -91,6 +93,7 @@ def _page(out: Console, result: Audit) -> None:
     out.print("\n4. General-purpose over task-specific", style="bold")
     out.print(_ratios(result.general_to_specific))
     out.print(result.method, markup=False)
+    # A warning that a task has in several boundaries is printed once.
     warnings = dict.fromkeys(
         (r.task, r.at_equal_size.overlap_warning)
         for r in result.general_to_specific
@@ -103,7 +106,7 @@ def _page(out: Console, result: Audit) -> None:
 def _shares(shares: dict[str, float | None]) -> Table:
     table = _plain_table("component", "share of the node's energy")
     for part, share in shares.items():
-        table.add_row(_PARTS.get(part, part), "-" if share is None else f"{share:.1%}")
+        table.add_row(_PARTS.get(part, part), "-" if share is None else format_share(share, 1))
     return table
 
 
@@ -166,6 +169,7 @@ def _ratios(rows: Sequence[GeneralToSpecific]) -> Table:
 
 
 def _interval(equal: EqualSize) -> str:
+    # None: the upper end is beyond the largest float (EqualSize), and not unknown.
     high = "no bound" if equal.high is None else f"{equal.high:.1f}"
     return f"{equal.low:.1f} to {high}"
 

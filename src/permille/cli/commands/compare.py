@@ -85,6 +85,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
 def run(args: argparse.Namespace) -> int:
     """Print the ratio A / B."""
     carbon = carbon_of(args)
+    # The boundary is that of the compared cells; the sessions' reference is for results.
     summaries, _, damage, notice, _ = summaries_of(args, program=args.json)
     comparison = compare(summaries, args.a, args.b, net=args.net)
     if args.json:
@@ -147,9 +148,11 @@ def _show(comparison: Comparison) -> None:
             f" {called(cell.b.cell)}"
         )
         a, b = cell.a.quality, cell.b.quality
+        # Different metrics do not show which model is better; --json has both.
         if a and b and a.metric == b.metric:
             line += f", {verdict_text(a, b)}"
         out.print(Text(plain(line)), soft_wrap=True)
+        # A line of its own: the interval above is of these sessions, this one of another.
         over = over_sessions(cell.ratio, short)
         if over is not None:
             out.print(f"  {over}", soft_wrap=True)

@@ -6,7 +6,7 @@ from __future__ import annotations
 import argparse
 import os
 import sys
-from collections.abc import Callable, Iterator, Sequence, Set
+from collections.abc import Callable, Iterator, Set
 from functools import cached_property
 from pathlib import Path
 from typing import TypeVar
@@ -17,7 +17,7 @@ from permille.analysis.results import Results, result_rows
 from permille.analysis.rolled import BoundaryReading
 from permille.carbon.settings import CarbonSettings
 from permille.cli.arguments import add_impacts, add_reading, add_store, carbon_of, impacts_of
-from permille.cli.source import check_study, say_damage, summaries_of
+from permille.cli.source import check_study, refuse_unmatched, say_damage, summaries_of
 from permille.collector import without_collector
 from permille.errors import UsageError
 from permille.escaping import plain
@@ -89,6 +89,7 @@ def run(args: argparse.Namespace) -> int:
     if (reason := exporter.refusal(given - OWN_OPTIONS)) is not None:
         raise UsageError(reason)
     request = _Reading(args)
+    # All in memory before anything is written: an error leaves an earlier file as it was.
     export = exporter.export(request)
     for note in export.notes:
         print(plain(note), file=sys.stderr)
@@ -119,6 +120,7 @@ class _Reading:
         self.link: str | None = args.link
         self.benchmark: str | None = args.benchmark
 
+    # Once: with --live it is a request to an API.
     @cached_property
     def carbon(self) -> CarbonSettings:
         return carbon_of(self._args)
@@ -132,11 +134,12 @@ class _Reading:
 
     def results(self, *, fronts: bool = True) -> Results:
         args, carbon = self._args, self.carbon
+        # As for a program: in a file, shipped figures would look like this machine's.
         summaries, boundary, damage, *_ = summaries_of(args, program=True)
-        summaries = _chosen(args, summaries, lambda s: s.cell)
         if not summaries:
             say_damage(damage)
-            raise UsageError("no matching results to export; see: permille results")
+            raise UsageError("no results to export; see: permille results")
+        summaries = _chosen(args, summaries, lambda s: s.cell, damage)
         self.damage += damage
         added = impacts_of(args, carbon)
         rows = result_rows(summaries, carbon, net=args.net, added=added, fronts=fronts)
@@ -147,23 +150,34 @@ class _Reading:
             check_study(store, self._args)
             # Any boundary will do: which cells are superseded depends on when they were measured.
             kept = current_groups(store.cells(BoundaryReading("node"), self._args.study))
-            chosen = _chosen(self._args, kept, lambda one: one[1].cell)
+            chosen = _chosen(self._args, kept, lambda one: one[1].cell, self.damage)
             yield from store.of_groups(group for group, _ in chosen)
 
 
 def _chosen(
-    args: argparse.Namespace, items: Sequence[Item], cell_of: Callable[[Item], Cell]
+    args: argparse.Namespace,
+    items: list[Item],
+    cell_of: Callable[[Item], Cell],
+    damage: list[str],
 ) -> list[Item]:
-    """The items of the model and dataset that were named."""
-    kept = _named(args.model, items, lambda item: cell_of(item).model)
-    return _named(args.dataset, kept, lambda item: cell_of(item).dataset)
+    """The items of the model and dataset that were named.
 
-
-def _named(wanted: str | None, items: Sequence[Item], name_of: Callable[[Item], str]) -> list[Item]:
-    """Those of exactly this name or, if there are none, those whose name contains it: a model
-    whose id begins another's can be chosen too."""
-    exact = [item for item in items if name_of(item) == wanted]
-    return exact or [item for item in items if (wanted or "") in name_of(item)]
+    Raises:
+        UsageError: no item is of the model, or of the dataset.
+    """
+    for option in ("model", "dataset"):
+        wanted = getattr(args, option)
+        if wanted is None or not items:
+            continue
+        names = [getattr(cell_of(item), option) for item in items]
+        # Exactly this name first: a model whose id begins another's can be chosen too.
+        known = {name for name in names if name == wanted} or {
+            name for name in names if wanted.casefold() in name.casefold()
+        }
+        if not known:
+            refuse_unmatched(option, wanted, names, damage)
+        items = [item for item, name in zip(items, names, strict=True) if name in known]
+    return items
 
 
 def _put(args: argparse.Namespace, export: Export) -> None:
@@ -172,8 +186,10 @@ def _put(args: argparse.Namespace, export: Export) -> None:
         _put_into(args.into, export.content, args.store)
         return
     if args.file == STANDARD_OUTPUT:
+        # Bytes: an export has an encoding and line ends of its own, and may be Parquet.
         sys.stdout.buffer.write(export.content)
         return
+    # never: a typing error must not replace the store by its own export.
     write_whole(Path(args.file), export.content, never=args.store)
     if export.rows is None:
         about = f", {export.about}" if export.about else ""

@@ -22,6 +22,7 @@ from permille.cli.arguments import (
     add_store,
     duration,
     positive_int,
+    refuse_given,
     share,
     whole_number,
 )
@@ -152,7 +153,9 @@ def run(args: argparse.Namespace) -> int:
     """Measure both, and judge; or judge a study against its baseline."""
     if args.study_file is not None or args.against is not None:
         return _study(args)
+    refuse_given(args, _FOR_STUDIES, "for a study only, with --against; commands have no store")
     commands = _commands(args)
+    # Before the rounds: a verdict of minutes must not end in a page that cannot be written.
     if args.export_markdown is not None:
         check_writable(args.export_markdown)
     token = uuid.uuid4().hex
@@ -171,6 +174,7 @@ def run(args: argparse.Namespace) -> int:
     deliver(lambda: print_json(output) if args.json else print(plain(sentence(output))))
     if args.export_markdown is not None:
         write_whole(args.export_markdown, markdown(output).encode())
+    # A failed command: exit 1, and not "cannot tell", which more rounds could settle.
     return 1 if output.reason else _CODES[output.verdict]
 
 
@@ -194,11 +198,11 @@ def _commands(args: argparse.Namespace) -> list[CommandLine]:
     return commands
 
 
-_FOR_COMMANDS: dict[str, object] = {
-    "rounds": None, "warmup": None, "until_told": False, "at_most": None, "command_name": [],
-    "export_markdown": None, "input": None, "prepare": None, "shell": None, "shared": False,
-}  # fmt: skip
-"""What has no meaning for a study, and its value if it was not given."""
+_FOR_COMMANDS = (
+    "--rounds", "--warmup", "--until-told", "--at-most", "--command-name", "--export-markdown",
+    "--input", "--prepare", "--shell", "--shared",
+)  # fmt: skip
+_FOR_STUDIES = ("--store", "--allow-path", "--allow-module")
 
 
 def _study(args: argparse.Namespace) -> int:
@@ -212,12 +216,9 @@ def _study(args: argparse.Namespace) -> int:
         raise UsageError(f"a command goes after --: {line}; a study needs --against STORE")
     if args.study_file is None or args.command:
         raise UsageError("--against takes a study and no command: gate study.toml --against STORE")
-    given = [name for name, unset in _FOR_COMMANDS.items() if getattr(args, name) != unset]
-    if given:
-        options = ", ".join(f"--{name.replace('_', '-')}" for name in given)
-        raise UsageError(
-            f"{options}: for commands only; a study's trials are measured by permille run"
-        )
+    refuse_given(
+        args, _FOR_COMMANDS, "for commands only; a study's trials are measured by permille run"
+    )
     output = gate_study(args)
     return 1 if any(cell.reason for cell in output.cells) else _CODES[output.verdict]
 
@@ -231,7 +232,8 @@ def _gate(
 ) -> GateOutput:
     """Rounds until the verdict is clear, or there is no time for more."""
     warmup = DEFAULT_WARMUP if args.warmup is None else args.warmup
-    at_most = args.at_most or DEFAULT_AT_MOST
+    at_most = DEFAULT_AT_MOST if args.at_most is None else args.at_most
+    # Monotonic: a clock that is set meanwhile must not end the gate, or keep it going.
     ends_s = time.monotonic() + at_most.total_seconds() if args.until_told else None
     found: tuple[list[Run], list[Run]] = ([], [])
     output: GateOutput | None = None
@@ -247,6 +249,7 @@ def _gate(
             max_repeats=batch.most,
             least_s=batch.seconds,
             warmup=warmup if look == 1 else 0,
+            # No baseline: the ratio is that of the whole energies.
             idle_s=0.0,
             # Inherited, the first run would read all of it, and the others none.
             stdin=input_file(args.input or "null"),
@@ -259,6 +262,7 @@ def _gate(
             commands,
             protocol,
             token=token,
+            # With --json, standard output is for the verdict alone.
             stdout=sys.stderr.buffer if args.json else None,
             before=before,
         )
@@ -291,6 +295,7 @@ def _judged(
         require_measured(figures, args.boundary)
     reason = next((why for why in map(_why, commands, found, figures) if why), None)
     base, head = found
+    # A command that failed has fewer runs; a round counts where both ran.
     blocks = min(len(base), len(head))
     times: Estimate | None = None
     if reason is None:

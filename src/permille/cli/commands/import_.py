@@ -121,6 +121,7 @@ def run(args: argparse.Namespace) -> int:
     _show(report, args)
     if broken is not None:
         raise ImportDataError(f"{broken}; everything before that was imported")
+    # Exit 0 would look as if something had been imported.
     if not (new or duplicate or replaced_count):
         raise ImportDataError(f"{args.path} contains nothing that {args.format} can import")
     return 0
@@ -136,6 +137,7 @@ class _Located(NamedTuple):
 
 def _located(trials: Iterator[Trial], tally: Tally) -> Iterator[_Located]:
     for trial in trials:
+        # At once: the importer is at another row as soon as it is asked for the next trial.
         yield _Located(trial, *tally.at)
 
 
@@ -158,6 +160,7 @@ def _keep(store: Store, batch: list[_Located], tally: Tally, replaced: list[str]
         if isinstance(chosen, Refused):
             tally.leave_out(place.file, place.row, chosen.reason)
             return None
+        # An import may replace every trial; their number is counted by the store.
         if chosen is not None and len(replaced) < NAMED:
             replaced.append(f"run {found.uid}: {chosen.notes[-1]}")
         return chosen
@@ -212,6 +215,7 @@ def _show(report: ImportReport, args: argparse.Namespace) -> None:
         out.print(f"  {plain(line)}", markup=False)
     if replaced_count > len(report.replaced):
         out.print(f"  … and {replaced_count - len(report.replaced)} more")
+    # A second import with other options changes nothing, and would look as if it had.
     if trials.duplicate and not (trials.new or replaced_count):
         out.print(
             "known trials were not changed; to import them otherwise (--inferences,"

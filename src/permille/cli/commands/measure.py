@@ -26,7 +26,7 @@ from permille.errors import UsageError
 from permille.escaping import plain
 from permille.interrupts import Interrupted, Interrupts
 from permille.measure.command import Run, check, input_file
-from permille.measure.commands import CommandLine, expand, scan, split, values_of
+from permille.measure.commands import CommandLine, check_beside, expand, scan, split, values_of
 from permille.measure.comparing import CHEAPEST, MeasuredCommands, check_reference, compared
 from permille.measure.figure import (
     FigureRequest,
@@ -54,6 +54,14 @@ HABITS = {"--command-names": "--command-name", "--net": "--idle"}
 """What people may call an option by."""
 DEFAULT_MIN, DEFAULT_MAX = 10, 1000
 """Of the repeats, where --min-repeats or --max-repeats says that their number is not fixed."""
+
+_BESIDE = {
+    "setup": ("-s", "before all runs of each command"),
+    "prepare": ("-p", "before each run"),
+    "conclude": ("-C", "after each run"),
+    "cleanup": ("-c", "after all runs of each command"),
+}
+"""Options of lines that the shell runs, unmeasured, beside the commands."""
 
 OUTPUTS = {"measure": MeasuredCommand, "measure, several commands": MeasuredCommands}
 """What it prints with ``--json``."""
@@ -104,7 +112,13 @@ def _inferences(text: str) -> int:
 
 def _add_repeats(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
-        "-r", "--repeats", "--runs", type=positive_int, metavar="N", help="runs (default: 1)"
+        # --runs, --min-runs and --max-runs are hyperfine's names for these.
+        "-r",
+        "--repeats",
+        "--runs",
+        type=positive_int,
+        metavar="N",
+        help="runs (default: 1)",
     )
     parser.add_argument(
         "-m",
@@ -171,12 +185,7 @@ def _add_around(parser: argparse.ArgumentParser) -> None:
         metavar="FILE",
         help="what every run reads on standard input; null: nothing (default for several runs)",
     )
-    for short, name, when in (
-        ("-s", "setup", "before all runs of each command"),
-        ("-p", "prepare", "before each run"),
-        ("-C", "conclude", "after each run"),
-        ("-c", "cleanup", "after all runs of each command"),
-    ):
+    for name, (short, when) in _BESIDE.items():
         parser.add_argument(
             short, f"--{name}", metavar="LINE", help=f"run this by the shell, unmeasured, {when}"
         )
@@ -186,6 +195,7 @@ def run(args: argparse.Namespace) -> int:
     """Measure one command, or several and their ratios."""
     commands = _commands(args)
     for command in commands:
+        # A program that does not exist yet may be built by --setup or --prepare.
         check(command.words, prepared=bool(args.setup or args.prepare))
     check_reference(commands, args.reference)
     carbon_of(args)  # a wrong region or PUE is an error before anything is measured
@@ -224,6 +234,7 @@ def run(args: argparse.Namespace) -> int:
             show_ratios(ratios)
         show_missing(figures, missing)
 
+    # The result first: a file that cannot be written takes nothing from it.
     deliver(tell)
     _export(args, figures, ratios)
     for problem in unclean:
@@ -232,9 +243,13 @@ def run(args: argparse.Namespace) -> int:
 
 
 def _check_files(args: argparse.Namespace) -> None:
-    for file in (args.export_markdown, args.export_csv, args.export_json):
-        if file is not None:
-            check_writable(file)
+    given = (args.export_markdown, args.export_csv, args.export_json)
+    files = [file for file in given if file is not None]
+    for file in files:
+        check_writable(file)
+    # The second would replace the first.
+    if len({file.absolute() for file in files}) < len(files):
+        raise UsageError("two exports name the same file: give each one of its own")
 
 
 def _figures(
@@ -250,11 +265,13 @@ def _figures(
     Raises:
         MeterError: a measurement is required, and a figure rests on more.
     """
+    # Before the figures, and so from every one of them: no ratio of two kinds.
     if args.without_others:
         measured = [without_others(runs) for runs in measured]
     question = FigureRequest(
         boundary=args.boundary,
         inferences=args.inferences,
+        # Where their number was not fixed, as many as were made: none of them is missing.
         repeats=protocol.repeats or max(map(len, measured)),
         ignore_failure=args.ignore_failure,
         quiet_machine=args.quiet_machine,
@@ -295,8 +312,11 @@ def _commands(args: argparse.Namespace) -> list[CommandLine]:
     parameters += [
         scan(key, low, high, args.parameter_step_size) for key, low, high in args.parameter_scan
     ]
+    # hyperfine's word, so that its command lines work here.
     shell = "/bin/sh" if args.shell == "default" else args.shell
-    return expand(split(args.command), parameters, names=args.command_name, shell=shell)
+    commands = expand(split(args.command), parameters, names=args.command_name, shell=shell)
+    check_beside(commands, {f"--{name}": getattr(args, name) for name in _BESIDE})
+    return commands
 
 
 def _protocol(args: argparse.Namespace, commands: int) -> tuple[RunProtocol, list[str]]:

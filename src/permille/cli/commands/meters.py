@@ -87,6 +87,7 @@ def run(args: argparse.Namespace) -> int:
         print_json(Meters(meters=tuple(meters)))
     else:
         print_tables(meters)
+    # As a run would end here that requires a meter (errors.MeterError).
     return 0 if any(meter.used for meter in meters) else NOTHING
 
 
@@ -103,6 +104,7 @@ def survey() -> list[ShownMeter]:
         opened.close()
     shown += [_missing(unavailable) for unavailable in opened.unavailable]
     listed = {meter.meter for meter in shown}
+    # Also meters that are not in use: the table lists everything that could be measured.
     for name in plugins.names("meters"):
         if name in listed:
             continue
@@ -133,6 +135,7 @@ def _missing(unavailable: Unavailable) -> ShownMeter:
         available=False,
         used=False,
         reason=unavailable.reason,
+        # Null rather than an empty text: there is nothing that the user could do.
         remedy=unavailable.remedy or None,
         forbidden=unavailable.forbidden,
         present=unavailable.present,
@@ -163,6 +166,7 @@ def print_tables(meters: list[ShownMeter]) -> None:
     missing = [meter for meter in meters if not meter.available]
     if here:
         out.print(_domain_table(here))
+    # Below the table: a source is a sentence, and would leave no room for the figures.
     for source in _accuracy_sources(here):
         out.print(Text(plain(f"  {source}"), style="dim"))
     for domain in (domain for meter in here for domain in meter.domains):

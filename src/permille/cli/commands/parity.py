@@ -6,9 +6,10 @@ import argparse
 from typing import TYPE_CHECKING
 
 from permille.analysis import parity
+from permille.analysis.compare import find_model
 from permille.analysis.paper.printed import TABLE_5
 from permille.analysis.parity import ParityRow
-from permille.cli.arguments import add_json, positive_float, pue
+from permille.cli.arguments import add_json, positive_float, pue, refuse_given
 from permille.cli.study_source import add_from, any_study
 from permille.cli.terminal import console, print_json
 from permille.errors import UsageError
@@ -44,7 +45,11 @@ OUTPUTS = {"parity": ParityOutput}
 def configure(parser: argparse.ArgumentParser) -> None:
     """Add this command's arguments."""
     parser.epilog = EXAMPLES
-    parser.add_argument("--model", metavar="NAME", help="a model of the study or store")
+    parser.add_argument(
+        "--model",
+        metavar="NAME",
+        help="a model of the study or store: its id, or a part that no other model's id contains",
+    )
     parser.add_argument(
         "--training-kwh", metavar="X", type=positive_float, help="kWh of training the model"
     )
@@ -58,7 +63,11 @@ def configure(parser: argparse.ArgumentParser) -> None:
         "--per-day", metavar="N", type=positive_float, help="inferences per day: parity in days"
     )
     parser.add_argument(
-        "--boundary", choices=BOUNDARIES, default="node", help="which devices count"
+        # Not compute, as elsewhere: the published figures are those of the whole node.
+        "--boundary",
+        choices=BOUNDARIES,
+        default="node",
+        help="which devices count",
     )
     parser.add_argument(
         "--pue",
@@ -92,6 +101,11 @@ def run(args: argparse.Namespace) -> int:
 
 def _rows(args: argparse.Namespace) -> list[ParityRow]:
     if args.inference_kwh is not None:
+        refuse_given(
+            args,
+            ("--from", "--study", "--boundary", "--pue"),
+            "for the energy of stored inferences, which --inference-kwh replaces",
+        )
         if args.training_kwh is None:
             raise UsageError("--inference-kwh goes with --training-kwh")
         return [
@@ -99,29 +113,32 @@ def _rows(args: argparse.Namespace) -> list[ParityRow]:
                 args.model,
                 training_kwh=args.training_kwh,
                 finetuning_kwh=args.finetuning_kwh,
+                # The uncertainty of a given figure is unknown: no interval, and not ±0.
                 per_inference=Estimate(value=args.inference_kwh, low=None, high=None),
                 per_day=args.per_day,
             )
         ]
+    # Alone, it would pass for the energy of the whole training.
     if args.training_kwh is None and args.finetuning_kwh is not None:
         raise UsageError("--finetuning-kwh goes with --training-kwh")
     cells = any_study(args.from_store, args.study).cells
+    models = {cell.summary.cell.model for cell in cells}
+    model = None if args.model is None else find_model(sorted(models), args.model)
     if args.training_kwh is None:
-        models = {cell.summary.cell.model for cell in cells}
-        if args.model is None and not TABLE_5.keys() & models:
+        if model is None and not TABLE_5.keys() & models:
             raise UsageError(
                 f"{args.from_store} has none of the published study's models, whose training energy"
                 " is known: add --model NAME --training-kwh X"
             )
-        return parity.study_rows(cells, args.boundary, args.pue, args.per_day, args.model)
-    if args.model is None:
+        return parity.study_rows(cells, args.boundary, args.pue, args.per_day, model)
+    if model is None:
         raise UsageError("--training-kwh goes with --inference-kwh or --model")
     return [
         parity.row(
-            args.model,
+            model,
             training_kwh=args.training_kwh,
             finetuning_kwh=args.finetuning_kwh,
-            per_inference=parity.kwh_per_inference(cells, args.model, args.boundary, args.pue),
+            per_inference=parity.kwh_per_inference(cells, model, args.boundary, args.pue),
             per_day=args.per_day,
         )
     ]
@@ -146,6 +163,7 @@ def _table(rows: list[ParityRow], per_day: float | None) -> Table:
             Text(plain(row.model or "-")),
             format_number(row.training_kwh, 6),
             "not counted" if row.finetuning_kwh is None else format_number(row.finetuning_kwh, 6),
+            # Not scaled to Wh, as other tables do: it stands beside two columns of kWh.
             f"{row.kwh_per_inference:.3g}",
             f"{inferences.value:,.0f}",
             "-"

@@ -52,6 +52,7 @@ def run(args: argparse.Namespace) -> int:
             )
         )
     elif args.name is not None:
+        # As the file is: `permille presets NAME > my.toml` is meant to be a copy of it.
         print(presets.text(args.name), end="")
     else:
         _print_table(chosen)

@@ -85,7 +85,7 @@ def run(args: argparse.Namespace) -> int:
         if args.kind in (None, place.kind) and _matches(table, place, args.query)
     ]
     if not places:
-        if args.query:
+        if args.query is not None:
             find(args.query)  # the error suggests similar names
         raise CarbonError("no region of that kind matches; see: permille regions")
     if args.json:
@@ -103,6 +103,7 @@ def _matches(table: GridTable, place: GridPlace, query: str | None) -> bool:
         return query.upper() in (place.code, _newest(table, place).code)
     names = (place.code, place.alpha2 or "", table.full_name(place), *place.aliases)
     wanted = fold(query)
+    # fold() leaves nothing of punctuation, and an empty text is a part of every name.
     return bool(wanted) and any(wanted in fold(name) for name in names)
 
 
@@ -128,6 +129,7 @@ def _region(table: GridTable, place: GridPlace) -> Region:
 
 
 def _sources(table: GridTable, places: list[GridPlace]) -> tuple[RegionSource, ...]:
+    # Of every year that is listed, not only of the newest.
     used = {i.source.id: i.source for place in places for i in table.of(place).values()}
     return tuple(
         RegionSource(

@@ -57,6 +57,7 @@ def run(args: argparse.Namespace) -> int:
         return 0
     out = console()
     for key in keys:
+        # The one table without rows: there is nothing to compare.
         if key == "table4":
             out.print(f"Table 4: {TABLE_4_NOTE}\n")
             continue
@@ -147,6 +148,7 @@ def _figure(value: float | None, shape: str) -> str:
     return "-" if value is None else shape.format(value)
 
 
+# Callable[..., Table]: each takes the rows of its own table.
 _SHOW: dict[str, Callable[..., Table]] = {
     "table2": _table2,
     "table3": _table3,

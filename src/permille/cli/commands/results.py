@@ -29,14 +29,19 @@ from permille.cli.arguments import (
     carbon_of,
     impacts_of,
 )
-from permille.cli.source import all_summaries_of, say_damage
+from permille.cli.source import all_summaries_of, refuse_unmatched, say_damage
 from permille.cli.table import results_table
 from permille.cli.terminal import console, print_json, say_last
 from permille.collector import without_collector
 from permille.energy.disturbance import OVER_TRIALS
 from permille.escaping import plain
-from permille.suggestions import nearest
-from permille.units import format_energy_j, format_energy_kwh, format_mass_g, format_number
+from permille.units import (
+    format_energy_j,
+    format_energy_kwh,
+    format_mass_g,
+    format_number,
+    format_share,
+)
 
 EXAMPLES = """examples:
   permille results --region FRA
@@ -66,14 +71,22 @@ def configure(parser: argparse.ArgumentParser) -> None:
 
 @without_collector()
 def run(args: argparse.Namespace) -> int:
-    """Print the table."""
+    """Print the table.
+
+    Raises:
+        UsageError: there are results, and none of the task.
+    """
+    # A wrong region or lifespan is refused before a large store is read.
     carbon = carbon_of(args)
     added = impacts_of(args, carbon)
     source = all_summaries_of(args, program=args.json)
     everything, boundary, damage = source.summaries, source.boundary, source.damage
-    tasks = {s.cell.task for s in everything}
-    if args.task:
+    if args.task is not None:
+        tasks = [s.cell.task for s in everything]
+        if everything and args.task not in tasks:
+            refuse_unmatched("task", args.task, tasks, damage)
         everything = [s for s in everything if s.cell.task == args.task]
+    # A figure is superseded by one of its own task: the selection takes nothing from that.
     summaries, older = comparable.split(everything)
     rows = result_rows(summaries, carbon, net=args.net, added=added)
     if args.superseded:
@@ -98,9 +111,6 @@ def run(args: argparse.Namespace) -> int:
     )
     if args.json:
         print_json(results)
-    elif args.task and args.task not in tasks and tasks:
-        near = nearest(args.task, sorted(tasks))
-        print(plain(f"no results of the task {args.task!r}; {near}"))
     else:
         show(results, summaries, explain=args.explain)
     say_last(source.notice)
@@ -119,6 +129,7 @@ def show(results: Results, summaries: Sequence[Summary], *, explain: bool = Fals
     for line in footing(results):
         out.print(Text(plain(line)), soft_wrap=True)
     if explain:
+        # net: the parts are those of the interval that the row shows.
         from permille.analysis.budget import budget
 
         for line in (line for s in summaries for line in budget(s, net=results.net)):
@@ -163,6 +174,7 @@ def footing(results: Results) -> list[str]:
 
 def _session_lines(rows: Sequence[ResultRow]) -> list[str]:
     """What the intervals are over, and where one more session's figures would lie."""
+    # None: a figure without an interval, or of trials that were measured without sessions.
     sessions = [r.kwh_per_1000.sessions for r in rows]
     lines = [f"intervals: {ONE_SESSION}"] if 1 in sessions else []
     several = [r for r, n in zip(rows, sessions, strict=True) if n is not None and n > 1]
@@ -226,6 +238,7 @@ def _split_lines(rows: Sequence[ResultRow]) -> list[str]:
     lines = []
     for r in rows:
         split = r.token_split
+        # One of the two alone is no split.
         if split is None or split.input is None or split.output is None:
             continue
         rest = "" if split.rest_w is None else f", {_watts(split.rest_w)} in any case"
@@ -251,6 +264,7 @@ def _problem_lines(rows: Sequence[ResultRow]) -> list[str]:
     affects every row; it is printed once, so that the table does not scroll out of sight."""
     places_by_problem: dict[str, list[str]] = {}
     for r in rows:
+        # The reasons of failed trials are printed already, and explain the missing figure.
         if r.problem and not r.reasons:
             places_by_problem.setdefault(r.problem, []).append(_where(r))
     lines = []
@@ -331,9 +345,10 @@ def _impact_lines(results: Results) -> list[str]:
     if embodied is not None:
         lines.append(
             f"embodied: {embodied.embodied_kg:g} kgCO2e per {embodied.device}"
-            f" ({embodied.source}; ±{embodied.uncertainty:.0%}), over"
+            f" ({embodied.source}; ±{format_share(embodied.uncertainty)}), over"
             f" {embodied.lifespan_years:g} years of use; {embodied.scope}; not part of CO2e"
         )
+        # Without this line, these rows would seem to have no embodied carbon.
         if any(row.embodied_g_per_1000 is None for row in results.rows):
             lines.append("embodied: n/a where no single accelerators were metered")
     return lines

@@ -62,6 +62,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--json-lines", action="store_true", help="one JSON line per finished trial on stdout"
     )
+    # Not add_json(): with --dry-run it is another document.
     parser.add_argument(
         "--json",
         action="store_true",
@@ -118,6 +119,7 @@ def _run(args: argparse.Namespace) -> int:
     # A wrong grid or engine is said before the plan, which may download models.
     carbon = carbon_of(args)
     engine = engine_of(args)
+    # A dry run downloads nothing; it prints how much a run would download.
     plan = as_run(planned(args, fetch=not args.dry_run), args)
     sessions.check(plan, args)
     check_agents(plan, args.engine)
@@ -128,12 +130,14 @@ def _run(args: argparse.Namespace) -> int:
     with measuring_store(args) as store:
         report = RunReport(plan, store, args)
         study = StudyRun(plan, store, run_options(args), report, tuple(args.words), origin_of(args))
+        # Nodes that would not measure the same are refused before anything is measured.
         engine.check(study)
         for note in plan.notes:
             report.note(note)
         outcome = engine.run(study)
         with Interrupts(os.urandom(16).hex()):  # no worker is left to end
             show_results(plan, store, carbon, outcome, args)
+    # Also 1 where trials are only left out: a script must not take a part for the whole.
     return 0 if outcome.tally.complete else 1
 
 

@@ -5,7 +5,6 @@ from __future__ import annotations
 import argparse
 
 from permille.analysis.cell_summary import Summary
-from permille.analysis.compare import find_model
 from permille.analysis.goodput import Goodput, goodput
 from permille.analysis.operating_points import SloOutput, slo_output
 from permille.analysis.slo import Limit, OperatingChoice, choose
@@ -13,11 +12,9 @@ from permille.cli.arguments import add_json, add_reading, add_store, carbon_of
 from permille.cli.goodput import goodputs
 from permille.cli.promise import add_promise, promise_of
 from permille.cli.slo_text import show
-from permille.cli.source import say_damage, summaries_of
+from permille.cli.source import refuse_unmatched, say_damage, summaries_of
 from permille.cli.terminal import print_json, say_last
-from permille.errors import UsageError
 from permille.store import Store
-from permille.suggestions import nearest
 
 EXAMPLES = """examples:
   permille slo --ttft-p95 1s --tpot-p95 50ms --error-rate 1%
@@ -49,6 +46,7 @@ def run(args: argparse.Namespace) -> int:
     promise = promise_of(args)
     carbon = carbon_of(args)
     summaries, boundary, damage, notice, _ = summaries_of(args, program=args.json)
+    # Above idle before the choice: the cheapest by net energy may be another load.
     selected = [
         s.above_idle() if args.net else s
         for s in summaries
@@ -57,7 +55,7 @@ def run(args: argparse.Namespace) -> int:
         and (args.model is None or args.model.casefold() in s.cell.model.casefold())
     ]
     if summaries and not selected:
-        _refuse_unmatched(args, summaries)
+        _refuse_unmatched(args, summaries, damage)
     choice = choose(selected, promise)
     good = _goodputs(args, selected, promise, damage)
     output = slo_output(choice, promise, boundary, carbon, good, net=args.net, damage=damage)
@@ -71,24 +69,25 @@ def run(args: argparse.Namespace) -> int:
     return code_of(choice) or damaged
 
 
-def _refuse_unmatched(args: argparse.Namespace, summaries: list[Summary]) -> None:
+def _refuse_unmatched(
+    args: argparse.Namespace, summaries: list[Summary], damage: list[str]
+) -> None:
     """Refuse a task, dataset or model without results, and suggest what may have been meant.
 
     Raises:
-        UsageError: there are none of the task, or none of the dataset of that task.
-        CompareError: there are none of the model.
+        UsageError: there are none of the task, of the dataset of that task, or of the model.
     """
     left = summaries
     for option in ("task", "dataset"):
         wanted = getattr(args, option)
         if wanted is None:
             continue
-        names = sorted({getattr(s.cell, option) for s in left})
+        names = [getattr(s.cell, option) for s in left]
         if wanted not in names:
-            raise UsageError(f"no results of the {option} {wanted!r}; {nearest(wanted, names)}")
+            refuse_unmatched(option, wanted, names, damage)
         left = [s for s in left if getattr(s.cell, option) == wanted]
     if args.model is not None:
-        find_model([s.cell.model for s in left], args.model)
+        refuse_unmatched("model", args.model, [s.cell.model for s in left], damage)
 
 
 def _goodputs(

@@ -6,7 +6,7 @@ import argparse
 from collections.abc import Sequence
 from pathlib import Path
 
-from permille.cli.arguments import add_json, add_store
+from permille.cli.arguments import add_json, add_store, refuse_given
 from permille.cli.terminal import print_json
 from permille.errors import UsageError
 from permille.escaping import plain
@@ -67,6 +67,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "stores",
         nargs="*",
+        # Files alone: machines that share a store in object storage have nothing to merge.
         type=Path,
         metavar="STORE",
         help="merge: the store to write, then the stores to read",
@@ -80,6 +81,7 @@ def run(args: argparse.Namespace) -> int:
     refused."""
     if args.action == "merge":
         return _merge(args)
+    # If it were ignored, the default store would be checked and reported instead.
     if args.stores:
         raise UsageError(f"store {args.action} works on one store: use --store {args.stores[0]}")
     report = check(args.store) if args.action == "check" else repair(args.store)
@@ -96,6 +98,7 @@ def run(args: argparse.Namespace) -> int:
     _print_problems(report.problems)
     whole = counted(report.trials, "trial is", "trials are")
     print(plain(f"{args.store}: {whole} intact"))
+    # A repair never deletes: what it could not read may still be of use to somebody.
     if report.kept_as:
         print(plain(f"{args.store} now contains them; the damaged file is {report.kept_as}"))
     elif report.problems:
@@ -106,6 +109,7 @@ def run(args: argparse.Namespace) -> int:
 def _merge(args: argparse.Namespace) -> int:
     if len(args.stores) < 2:
         raise UsageError("store merge needs a store to write and at least one to read: OUT STORE…")
+    refuse_given(args, ("--store",), "store merge writes the first of the stores that it names")
     into, *sources = args.stores
     result = merge(into, sources)
     if args.json:

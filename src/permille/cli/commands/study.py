@@ -43,6 +43,7 @@ class Executed(Record):
 class StudyCheck(JsonOutput, kw_only=True):
     """What ``permille study check --json`` prints of a study that is right."""
 
+    # Never false: of a wrong study, the first error is printed, and the exit code is 2.
     ok: Literal[True] = True
     cells: tuple[PlannedRow, ...]
     executes: tuple[Executed, ...]
@@ -64,6 +65,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> int:
     """Report that the file is valid, or fail with the first error."""
+    # With models of the Hub fetched, as in a run: without their files, cells have other ids.
     plan = load(args.study_file, args.allow_path, modules=args.allow_module)
     runs = executions(plan)
     settings = plan.settings
@@ -76,6 +78,7 @@ def run(args: argparse.Namespace) -> int:
         print_json(StudyCheck(cells=cells, executes=executes, notes=plan.notes))
         return 0
     often = counted(most_repeats(settings), "repeat")
+    # With a precision, repeats end as soon as it is reached.
     if settings.precision:
         often = f"up to {often} (precision ±{settings.precision:g})"
     print(

@@ -90,6 +90,7 @@ def run(args: argparse.Namespace) -> int:
     with Store(args.store, readonly=True) as store:
         # One more than is listed tells that there are more.
         trial = store.trial(_only(store.uids(args.uid, most=_SHOWN + 1), args))
+        # The store has just listed its uid; what is damaged is an error of its own.
         assert trial is not None
         raw = store.raw(trial.uid)
         session = next((one for one in store.sessions() if one.id == trial.session), None)
@@ -123,6 +124,7 @@ def _reference(store: Store, trial: Trial) -> tuple[str, ...]:
     """What the reference workload tells of the trial's session."""
     if trial.session is None:
         return ()
+    # All sessions: a session is judged by comparing it with the machine's others.
     found = sessions_of(store.trials(source=REFERENCE_SOURCE))
     return tuple(line for one in found if one.session == trial.session for line in one.sentences())
 
@@ -145,6 +147,7 @@ def _spans(raw: Raw | None) -> Iterator[ShownSpan]:
     for span in spans:
         yield ShownSpan(
             name=span.name,
+            # Times of the monotonic clock have no date: only differences mean something.
             start_s=(span.t0_ns - spans[0].t0_ns) / 1e9,
             seconds=span.seconds,
             attributes=span.attributes,
@@ -212,6 +215,7 @@ def _what(trial: Trial) -> dict[str, Any]:
         "category": cell.category,
         "backend": cell.backend,
         "cell": cell.id,
+        # From 1, as a run's messages count; --json has the record, which counts from 0.
         "repeat": trial.repeat + 1,
         "round": trial.round,
         "started": trial.started,
@@ -242,11 +246,13 @@ def _phase(name: str, phase: Phase) -> Iterator[str]:
         used = "" if energy.in_use else ", not in use"
         joules = format_number(energy.energy_j)
         yield plain(f"  {domain}: {joules} J, {energy.provenance} by {energy.meter}{used}")
+    # A domain without a figure is listed: left out, it would seem not to have been there.
     for domain, problem in phase.problems.items():
         yield plain(f"  {domain}: no figure: {problem.reason}")
 
 
 def _pairs(title: str, values: Mapping[str, Any]) -> Iterator[str]:
+    # Not by truth: 0 and False are figures and settings, and stay.
     known = {key: value for key, value in values.items() if value not in (None, {}, [], "")}
     if known:
         yield plain(f"{title}:")

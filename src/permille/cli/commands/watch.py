@@ -23,6 +23,7 @@ from permille.cli.arguments import (
     default_store,
     duration,
     integer,
+    refuse_given,
 )
 from permille.cli.source import say_damage
 from permille.cli.streams import Feed
@@ -64,6 +65,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
         help="the server's Prometheus metrics (/metrics, unless the URL has another path)",
     )
     what.add_argument("--report", action="store_true", help="print the watches in the store")
+    # Not add_store(): without the option, a watch keeps nothing.
     parser.add_argument(
         "--store",
         metavar="FILE",
@@ -78,6 +80,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
         "--every",
         metavar="TIME",
         type=duration,
+        # A default that is text is read by the type, too (argparse).
         default="10s",
         help="the time between two lines (10s)",
     )
@@ -144,6 +147,7 @@ def run(args: argparse.Namespace) -> int:
             recorder.require_measured()
         watcher = Watcher(recorder, scraper, boundary=args.boundary, carbon=carbon, pid=args.pid)
         stack.enter_context(Interrupts(recorder.token))
+        # The usual end of a watch, and no failure: its totals follow.
         with contextlib.suppress(Interrupted):
             outlets.open(stack)
             problem = watcher.start()
@@ -151,6 +155,7 @@ def run(args: argparse.Namespace) -> int:
             # After the first scrape, which tells which server it is.
             outlets.begin(_head(url, scraper))
             _follow(watcher, outlets, every_s, args)
+    # None: it ended before the second scrape, and a difference needs two.
     if watcher.last is not None and not args.json_lines:
         print(total_text(watcher.last[1].total))
     say_last(carbon.note or None)
@@ -180,11 +185,18 @@ def _head(url: SplitResult, scraper: Scraper) -> WatchHead:
     )
 
 
+_TO_WATCH = (
+    "--mapping", "--every", "--for", "--serve", "--otlp", "--pid", "--require", "--shared",
+)  # fmt: skip
+
+
 def _report(args: argparse.Namespace) -> int:
     """Print the watches of a store."""
+    refuse_given(args, _TO_WATCH, "for a watch; --report reads those that are kept")
     damage: list[str] = []
     path = Path(default_store()) if args.store is None else args.store
     carbon: CarbonSettings = carbon_of(args)
+    # Counted, and not listed first: a store may hold months of windows.
     watches = 0
     with Store(store_file(path), readonly=True, damage=damage) as store:
         for kept in kept_watches(store, args.boundary, carbon, damage.append):
@@ -216,6 +228,7 @@ def _introduce(scraper: Scraper, host: str, problem: str | None) -> None:
         assert scraper.kind is not None
         message = f"{scraper.name}: tokens are counted {scraper.kind.counted}"
     print(plain(message), file=sys.stderr)
+    # Not certain: a remote server behind a tunnel or a proxy has a local address.
     if not is_here(host):
         print(
             plain(f"{host} is not an address of this machine: the energy is this machine's"),

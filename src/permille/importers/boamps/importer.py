@@ -36,7 +36,7 @@ from permille.records.energy import DomainEnergy, Phase, Problem
 from permille.records.machine import Environment
 from permille.records.recording import Provenance
 from permille.records.trial import Protocol, Trial
-from permille.units import joules_from_kwh, kwh_from_joules
+from permille.units import format_share, joules_from_kwh, kwh_from_joules
 
 _ROUNDING = 1e-6
 _MOST_NOTES = 20
@@ -227,7 +227,7 @@ def _notes(report: BoampsReport, measure: BoampsMeasure, *, at_wall: bool) -> tu
     if report.quality is None:
         notes.append("the report states no quality")
     else:
-        allowed = f"±{QUALITIES[report.quality]:.0%}"
+        allowed = f"±{format_share(QUALITIES[report.quality])}"
         used = "" if at_wall else "; the interval is that of an estimate"
         notes.append(f"its publisher rates the report's quality {report.quality} ({allowed}){used}")
     return tuple(notes)

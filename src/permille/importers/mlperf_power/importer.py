@@ -21,6 +21,7 @@ from permille.importers.reading.files import Member, Source
 from permille.records.energy import Phase, Refused
 from permille.records.recording import DomainKind, Provenance
 from permille.records.trial import Protocol, Trial
+from permille.units import format_share
 
 SOURCE = "mlperf-power"
 CERTIFIED, UNCONFIRMED = 0.01, 0.05
@@ -262,7 +263,7 @@ def _notes(
     if not beside.certified:
         notes.append(
             "no power/ptd_logs.txt that shows PTDaemon checking the meter's uncertainty: taken as"
-            f" ±{UNCONFIRMED:.0%}"
+            f" ±{format_share(UNCONFIRMED)}"
         )
     if samples.unread:
         notes.append(f"{samples.unread} samples of the meter without a power are left out")

@@ -32,6 +32,7 @@ from permille.meters.estimate.watts import (
 )
 from permille.meters.processor import CPUINFO, read_processor
 from permille.records.recording import Domain, DomainKind, Provenance
+from permille.units import format_share
 
 MEMINFO = Path("/proc/meminfo")
 HEADROOM = 2.0
@@ -143,7 +144,7 @@ class EstimateMeter:
         share = (steal_s - before[1]) / ((now_ns - before[0]) / 1e9 * self._cpu_time.cpus)
         if share < STEAL_WORTH_SAYING:
             return []
-        return [f"the hypervisor took {100 * share:.0f} % of the CPU time (steal)"]
+        return [f"the hypervisor took {format_share(share)} of the CPU time (steal)"]
 
     def _cpu_domain(self, watts: ThreadWatts) -> Domain:
         return Domain(

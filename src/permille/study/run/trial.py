@@ -23,6 +23,7 @@ from permille.records.trial import PER_GPU, FailureKind, Protocol, Stopping, Tri
 from permille.store import Raw, Store
 from permille.study.plan.cells import PlannedCell
 from permille.study.worker.messages import Pausing, WorkerResult
+from permille.units import format_share
 
 EDGE_SHARE = 0.01
 """The query span is long enough that its edges contribute less than this (k = 2)."""
@@ -71,7 +72,7 @@ def _pauses_note(spans: Sequence[Span]) -> list[str]:
             paused_s = sum(t1_ns - t0_ns for t0_ns, t1_ns in span.pauses) / 1e9
             return [
                 f"a power sensor samples a part of the time: {len(span.pauses)} random pauses,"
-                f" {paused_s / span.seconds:.1%} of the query's time, are counted"
+                f" {format_share(paused_s / span.seconds, 1)} of the query's time, are counted"
             ]
     return []
 
