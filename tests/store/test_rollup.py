@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import math
 import sqlite3
 import zlib
 from collections.abc import Sequence
@@ -238,6 +239,45 @@ def test_a_damaged_roll_up_is_said_and_the_trials_are_read(tmp_path: Path, chang
     assert "roll-up" in damage[0]
     with Store(path, readonly=True) as reader, pytest.raises(StoreError, match="roll-up"):
         list(reader.cells(CELLS))
+
+
+def _forged(packed: object, figure: float) -> object:
+    """A packed aggregate with this in the place of every number of its kind."""
+    if isinstance(packed, list):
+        return [_forged(one, figure) for one in packed]
+    if isinstance(packed, dict):
+        return {name: _forged(one, figure) for name, one in packed.items()}
+    return figure if type(packed) is type(figure) else packed
+
+
+def _with_forged_figures(body: bytes, figure: float) -> bytes:
+    packed = msgspec.msgpack.decode(body)
+    return msgspec.msgpack.encode(packed | {"distinct": _forged(packed["distinct"], figure)})
+
+
+@pytest.mark.parametrize("figure", [math.nan, math.inf, -1.0, 1e300, -1, 0])
+def test_figures_of_a_roll_up_that_cannot_be_are_computed_from_the_trials(
+    tmp_path: Path, figure: float
+) -> None:
+    """Who hands over a store may have written anything into it, with seals that fit."""
+    path = tmp_path / "s.db"
+    with Store(path) as store:
+        store.add_many(
+            (trial(30.0 + i, uid=str(i), repeat=i, session=f"s{i % 2}", block=i), None)
+            for i in range(6)
+        )
+    honest = _raw(path)
+    with Store(path) as store, store._transaction():
+        forged = [
+            (group, _with_forged_figures(body, figure))
+            for group, body in rollup.packed(store._db, CELLS.version)
+        ]
+        rollup.keep(store._db, forged, CELLS.version)
+    with Store(path, readonly=True) as reader:
+        assert [_without_values(rolled.cell) for _, rolled in reader.cells(CELLS)] == honest
+        of_one = [summary for _, summary in reader.cells(BoundaryReading("node"))]
+    assert [summary.energy for summary in of_one] != []
+    assert all(summary.energy and math.isfinite(summary.energy.mean) for summary in of_one)
 
 
 GOLDEN = (17, "1ae894a3da913133")

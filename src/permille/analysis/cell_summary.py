@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from typing import NamedTuple
+from typing import Annotated, NamedTuple
 
 import msgspec
 
@@ -21,7 +21,7 @@ from permille.analysis.rerun import (
     session_means,
 )
 from permille.analysis.stopping import by_rule, stopped_summary
-from permille.records import Record
+from permille.records import MOST, Record
 from permille.records.answers import Quality, ScheduleLag, TokenSplit
 from permille.records.cell import Cell
 from permille.records.energy import Boundary, Estimate
@@ -49,6 +49,14 @@ class SumsIntervals(NamedTuple):
     over_sessions: bool
 
 
+_Count = Annotated[int, msgspec.Meta(ge=1)]
+_Finite = Annotated[float, msgspec.Meta(ge=-MOST, le=MOST)]
+_NotNegative = Annotated[float, msgspec.Meta(ge=0, le=MOST)]
+
+
+# The bounds are for roll-ups, which anybody can have written: one with a figure out of them is not
+# used (rolled.py), as no interval could be computed from it. msgspec checks them as it decodes,
+# which readers do not notice.
 class Sums(Record):
     """A figure over the trials of a cell, in joules per 1,000 inferences.
 
@@ -60,12 +68,12 @@ class Sums(Record):
     the intervals, where they were worked out before.
     """
 
-    n: int
-    mean: float
-    sd: float | None
-    low: float
-    high: float
-    edge: float = 0.0  # the contribution of edges to low and high; relative, k = 2
+    n: _Count
+    mean: _Finite
+    sd: _NotNegative | None
+    low: _NotNegative
+    high: _NotNegative
+    edge: _NotNegative = 0.0  # the contribution of edges to low and high; relative, k = 2
     values: tuple[float, ...] = ()
     asked: Stopping | None = None
     signed: bool = False  # whether it is a net energy, whose interval may reach below 0

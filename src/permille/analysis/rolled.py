@@ -174,11 +174,15 @@ def _lean_units(units: dict[str, Sums]) -> dict[str, Sums]:
 def _unpacked(figures: _Figures) -> Summary:
     summary = _SUMMARY.decode(figures.summary)
     places = _places(bytes(figures.places))
-    if places:
-        for sums in (summary.energy, summary.net):
-            if sums is not None and sums.block_values:
-                # It was made above, and nobody has it yet.
-                msgspec.structs.force_setattr(sums, "places", places)
+    for sums in (summary.energy, summary.net):
+        if sums is None or not sums.block_values:
+            continue
+        # Ratios take their logarithms.
+        if sums.kept is not None and sums.kept.over_sessions and min(sums.block_values) <= 0:
+            raise ValueError("a figure over sessions is not above 0")
+        if places:
+            # It was made above, and nobody has it yet.
+            msgspec.structs.force_setattr(sums, "places", places)
     return summary
 
 

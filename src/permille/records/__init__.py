@@ -11,6 +11,9 @@ from typing import Any, Literal, dataclass_transform
 
 import msgspec
 
+MOST = 1e30
+"""The largest magnitude of any figure: squares and sums of them are still finite."""
+
 
 @dataclass_transform(frozen_default=True, kw_only_default=True, field_specifiers=(msgspec.field,))
 class _RecordMeta(msgspec.StructMeta):

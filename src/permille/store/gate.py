@@ -7,14 +7,12 @@ import re
 
 import msgspec
 
-from permille.records import Record
+from permille.records import MOST, Record
 from permille.records.energy import Phase
 from permille.records.machine import MachineSession
 from permille.records.trial import Trial
 from permille.store.rows import Raw, pack, read_raw, read_session, read_trial
 
-MOST = 1e30
-"""The largest magnitude of any figure: squares and sums of them are still finite."""
 _MOST_INT = 2**63 - 1
 _MAYBE_LARGE = re.compile(rb"[:,\[]-?(?:\d{19}|[\d.]+[eE]\+?(?:[3-9]\d|\d{3}))")
 """A number of 19 digits or more, or with an exponent of 30 or more, or what looks like one."""
