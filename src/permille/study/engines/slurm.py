@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import logging
 import os
-import secrets
 import shlex
 import shutil
 import time
@@ -17,13 +16,9 @@ from collections.abc import Collection, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-import msgspec
-
 from permille.errors import EngineError, StoreError, UsageError
 from permille.extras import extra
 from permille.interrupts import Interrupts
-from permille.output import write_whole
-from permille.records import Record
 from permille.records.trial import Trial
 from permille.store import REFERENCE_SOURCE
 from permille.store.cloud.bucket import Bucket
@@ -32,6 +27,7 @@ from permille.study.engines.messages import digest_of
 from permille.study.engines.protocol import EngineOption, RunOutcome, StudyRun, Watch
 from permille.study.engines.share import Share, ShareJob, part_of, shares_of
 from permille.study.engines.slurm_queue import ENDED, SlurmQueue, is_named, outside_of_a_job, queued
+from permille.study.engines.submissions import Submissions, Submitted
 from permille.study.plan.grid import Plan
 from permille.study.run.required import require_measured
 from permille.study.run.schedule import most_repeats
@@ -44,14 +40,6 @@ POLL_S = 5.0
 # limit.
 MOST_TIMEOUTS = 100
 """How often a job that reaches its time limit is started again."""
-
-
-class _Submitted(Record):
-    """What a run leaves in its folder, so that the next one waits for the same jobs."""
-
-    plan: str
-    jobs: tuple[str, ...]
-    folders: tuple[str, ...]
 
 
 class SlurmEngine:
@@ -121,6 +109,9 @@ class _Wait:
         self._poll_s = poll_s
         self._queue = SlurmQueue()
         self._shares = shares_of(run.plan)
+        self._submissions = Submissions(
+            folder, run.plan.name, [share.folder for share in self._shares]
+        )
         self._buckets = {
             share: Bucket(f"file://{folder / 'trials' / share.folder}", creates=True)
             for share in self._shares
@@ -154,7 +145,7 @@ class _Wait:
                     break
                 time.sleep(self._poll_s)
         # From here on, the next run submits what is missing instead of waiting for these jobs.
-        (self._folder / "submitted.json").unlink(missing_ok=True)
+        self._submissions.forget()
         for line in list(self._problems)[:5]:
             note(f"refused: {line}")
         for share, job in jobs.items():
@@ -192,7 +183,9 @@ class _Wait:
         import submitit
 
         self._refuse_unrecorded()
-        name = f"permille-{self._run.plan.name}"[:51] + f"-{secrets.token_hex(4)}"
+        # Before the jobs, and not taken back where sbatch fails: it may time out although Slurm has
+        # taken the jobs.
+        name = self._submissions.begin()
         options = self._run.options.engine
         executor = submitit.AutoExecutor(
             self._folder / "jobs", cluster=self._cluster, slurm_max_num_timeout=MOST_TIMEOUTS
@@ -213,9 +206,6 @@ class _Wait:
             ShareJob(share, self._buckets[share].url, self._run.words, os.getcwd())
             for share in shares
         ]
-        # Before the jobs: if this run is killed before it has their ids, the next has their name.
-        # It also stays where sbatch fails, which may time out although Slurm has taken the jobs.
-        write_whole(self._folder / "submitting", name.encode())
         try:
             with outside_of_a_job(self._run.listener.note):
                 jobs = executor.submit_array(work)
@@ -224,12 +214,10 @@ class _Wait:
                 f"Slurm refuses the jobs: {' '.join(str(error).split())[:300]}"
             ) from error
         ids = tuple(job.job_id for job in jobs)
-        record = _Submitted(
-            plan=digest_of(self._run.plan), jobs=ids, folders=tuple(one.folder for one in shares)
+        folders = tuple(one.folder for one in shares)
+        self._submissions.record(
+            Submitted(plan=digest_of(self._run.plan), jobs=ids, folders=folders)
         )
-        # As a whole: a file that a kill cut off would be refused as damaged.
-        write_whole(self._folder / "submitted.json", msgspec.json.encode(record))
-        (self._folder / "submitting").unlink()
         self._run.listener.note(
             f"submitted {counted(len(jobs), 'job')}, from {ids[0]} on; this command may be stopped:"
             " the same command waits for them again"
@@ -243,33 +231,23 @@ class _Wait:
         Raises:
             EngineError: there are such jobs, or Slurm does not say.
         """
-        try:
-            name = (self._folder / "submitting").read_text(encoding="utf-8")
-        except FileNotFoundError:
-            return
-        waiting = is_named(name) if self._cluster == "slurm" else False
-        if waiting is None:
-            raise EngineError(
-                "an earlier run ended while it submitted jobs, and squeue does not say whether they"
-                " are running: try again when it answers"
-            )
-        if waiting:
-            raise EngineError(
-                "an earlier run ended while it submitted jobs, which are in Slurm's queue; wait"
-                f" until they end, or cancel them: scancel --name={shlex.quote(name)}"
-            )
+        for name in self._submissions.unrecorded():
+            waiting = is_named(name) if self._cluster == "slurm" else False
+            if waiting is None:
+                raise EngineError(
+                    "an earlier run ended while it submitted jobs, and squeue does not say whether"
+                    " they are running: try again when it answers"
+                )
+            if waiting:
+                raise EngineError(
+                    "an earlier run ended while it submitted jobs, which are in Slurm's queue; wait"
+                    f" until they end, or cancel them: scancel --name={shlex.quote(name)}"
+                )
 
-    def _submitted(self) -> _Submitted | None:
+    def _submitted(self) -> Submitted | None:
         """The jobs of an earlier run of which one is still running; None if there are none."""
-        try:
-            body = (self._folder / "submitted.json").read_bytes()
-        except FileNotFoundError:
-            return None
-        try:
-            record = msgspec.json.decode(body, type=_Submitted)
-        except (msgspec.DecodeError, RecursionError) as error:
-            raise EngineError(f"{self._folder / 'submitted.json'} is damaged: {error}") from error
-        return record if self._any_is_left(record.jobs) else None
+        recorded = self._submissions.recorded()
+        return next((one for one in recorded if self._any_is_left(one.jobs)), None)
 
     def _any_is_left(self, ids: Sequence[str]) -> bool:
         """Whether one of an earlier run's jobs is still waiting or running."""
