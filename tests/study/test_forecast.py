@@ -11,6 +11,7 @@ from permille.study.plan.forecast import A100_OPERATIONS_PER_S, download_bytes, 
 from permille.study.plan.grid import Plan
 from permille.study.plan.published import published
 from permille.study.plan.selection import Selection
+from permille.study.worker.queries import WARMUP_S
 from tests.optional import later
 
 later("diffusers", "diffusers")
@@ -65,6 +66,37 @@ def test_a_slow_memory_and_slow_arithmetic_are_bounds() -> None:
     )
     assert before is not None
     assert after == pytest.approx(100 * before)
+
+
+def batched(made: Plan, size: int, warmup: int = 0) -> Plan:
+    cells = tuple(msgspec.structs.replace(one, batch_size=size) for one in made.cells)
+    protocol = msgspec.structs.replace(made.protocol, warmup_max=warmup)
+    return msgspec.structs.replace(made, cells=cells, protocol=protocol)
+
+
+def test_a_call_of_the_warm_up_is_a_batch() -> None:
+    made = plan("text-classification", MODEL)
+    one_s = sum(
+        found.seconds
+        for key, found in published().items()
+        if key[::2] == ("text-classification", MODEL)
+    )
+    single, eight, endless = (
+        forecast(batched(made, size, warmup), 1, THERE).seconds
+        for size, warmup in ((1, 50), (8, 50), (8, 100_000))
+    )
+    assert single == pytest.approx(1050 * one_s)
+    assert eight == pytest.approx(1400 * one_s)
+    # Each cell's warm-up ends after WARMUP_S, with the batch that is running.
+    assert endless == pytest.approx(1008 * one_s + len(made.cells) * WARMUP_S)
+
+
+def test_a_batch_reads_the_weights_once() -> None:
+    slow = msgspec.structs.replace(THERE, bytes_per_s=1e7)
+    made = plan("text-generation", "gpt2")
+    single, eight = (forecast(batched(made, size), 1, slow).seconds for size in (1, 8))
+    assert single is not None
+    assert eight == pytest.approx(single / 8)
 
 
 def test_without_a_meter_there_is_no_energy() -> None:

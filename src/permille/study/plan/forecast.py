@@ -1,8 +1,9 @@
 """A rough forecast of time and energy for cells of the published study on this machine. Pure.
 
 The study's seconds (on one A100) are scaled by the ratio of the calibration model's time here to
-its time there, because with one input at a time an A100 mostly waits. Lower bounds apply: reading
-the weights once per token, multiplying each token of a text with each weight and, for generated
+its time there, because with one input at a time an A100 mostly waits. What a batch gains over single
+inputs is not known beforehand, and left out. Lower bounds apply: reading the weights once per token
+of a batch, multiplying each token of a text with each weight and, for generated
 images, the operations of the A100, which it fully used.
 """
 
@@ -42,8 +43,10 @@ def forecast(plan: Plan, repeats: int, calibration: Calibration) -> Forecast:
             return Forecast(seconds=None, kwh=None)
         one_s = inference_s(planned, published_cell, calibration, reference)
         protocol = plan.protocol_of(planned)
-        # The time is looked at before each inference, so that the last one may exceed it.
-        warmup_s = min(protocol.warmup_max * one_s, WARMUP_S + one_s)
+        # Warm-up counts calls, and one call is a batch (queries.warm_up). The time is looked at before
+        # each call, so that the last one may exceed it.
+        call_s = protocol.batch_size * one_s
+        warmup_s = min(protocol.warmup_max * call_s, WARMUP_S + call_s)
         load_s = published_cell.params * calibration.load_s_per_param
         total_s += protocol.idle_s + load_s + warmup_s + protocol.inferences * one_s
     total_s *= repeats
@@ -63,10 +66,12 @@ def inference_s(
     if cell.task == "text-to-image":
         bounds.append(published.seconds * A100_OPERATIONS_PER_S / calibration.operations_per_s)
     else:
-        # Each generated token needs all weights once more; an input needs them once, however long.
+        # Each generated token needs all weights once more, for all inputs of a batch together; an
+        # input needs them once, however long.
         generated = cell.settings.get("max_new_tokens", 1)
         width = BYTES_PER_PARAM[cell.settings.get("dtype", "float32")]
-        bounds.append(generated * width * published.params / calibration.bytes_per_s)
+        read_s = generated * width * published.params / calibration.bytes_per_s
+        bounds.append(read_s / planned.batch_size)
         lengths = input_lengths(cell.dataset)
         tokens = (lengths.tokens or 0) + (lengths.question_tokens or 0) if lengths else 0
         bounds.append(2 * published.params * tokens / calibration.operations_per_s)
