@@ -19,7 +19,7 @@ def _of(folder: Path, study: str) -> Submissions:
 
 def test_each_study_has_its_own_record_and_forgets_only_that(tmp_path: Path) -> None:
     one, other = _of(tmp_path, "one"), _of(tmp_path, "other")
-    assert one.recorded() == one.unrecorded() == []
+    assert (one.recorded(), one.unrecorded()) == ([], [])
     names = [one.begin(), other.begin()]
     assert [one.unrecorded(), other.unrecorded()] == [names[:1], names[1:]]
     one.record(ONE)
@@ -37,7 +37,7 @@ def test_what_an_older_version_left_is_its_studys_alone(tmp_path: Path) -> None:
     record.rename(tmp_path / "submitted.json")
     (tmp_path / "submitting").write_text("permille-one-01234567")
     assert (one.recorded(), one.unrecorded()) == ([ONE], ["permille-one-01234567"])
-    assert other.recorded() == other.unrecorded() == []
+    assert (other.recorded(), other.unrecorded()) == ([], [])
     other.begin()
     other.record(OTHER)
     other.forget()

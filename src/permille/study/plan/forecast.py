@@ -1,10 +1,10 @@
 """A rough forecast of time and energy for cells of the published study on this machine. Pure.
 
 The study's seconds (on one A100) are scaled by the ratio of the calibration model's time here to
-its time there, because with one input at a time an A100 mostly waits. What a batch gains over single
-inputs is not known beforehand, and left out. Lower bounds apply: reading the weights once per token
-of a batch, multiplying each token of a text with each weight and, for generated
-images, the operations of the A100, which it fully used.
+its time there, because with one input at a time an A100 mostly waits. What a batch gains over
+single inputs is left out: nothing tells it beforehand. Lower bounds apply: reading the weights once
+per token of a batch, multiplying each token of a text with each weight and, for generated images,
+the operations of the A100, which it fully used.
 """
 
 from __future__ import annotations
@@ -43,8 +43,8 @@ def forecast(plan: Plan, repeats: int, calibration: Calibration) -> Forecast:
             return Forecast(seconds=None, kwh=None)
         one_s = inference_s(planned, published_cell, calibration, reference)
         protocol = plan.protocol_of(planned)
-        # Warm-up counts calls, and one call is a batch (queries.warm_up). The time is looked at before
-        # each call, so that the last one may exceed it.
+        # Warm-up counts calls, and one call is a batch (queries.warm_up). The time is looked at
+        # before each call, so that the last one may exceed it.
         call_s = protocol.batch_size * one_s
         warmup_s = min(protocol.warmup_max * call_s, WARMUP_S + call_s)
         load_s = published_cell.params * calibration.load_s_per_param
