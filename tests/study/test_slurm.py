@@ -22,7 +22,7 @@ from permille.store import Store
 from permille.store.cloud.bucket import Bucket
 from permille.study.engines.protocol import RunOptions, StudyRun
 from permille.study.engines.share import ShareJob, part_of, shares_of
-from permille.study.engines.slurm import SlurmEngine, _missing
+from permille.study.engines.slurm import SlurmEngine
 from permille.study.plan import file
 from permille.study.plan.grid import Plan, make
 from permille.study.run.tally import RunTally
@@ -148,15 +148,21 @@ def test_a_job_that_does_not_end_at_its_time_limit_is_killed_and_started_again(
         assert process.poll() == -signal.SIGKILL
 
 
-def test_what_failed_in_a_job_is_not_lost_with_it(
-    study: Callable[..., Path], tmp_path: Path
-) -> None:
-    plan = make(file.read(study("quick", repeats=2)))
-    (planned,) = plan.cells
-    with Store(tmp_path / "s.db") as store:
-        run = StudyRun(plan, store, RunOptions(), Heard())
-        assert _missing(run, range(2)) == {planned.cell.id: 2}
-        assert _missing(run, range(2), {(planned.cell.id, 0)}) == {planned.cell.id: 1}
+@pytest.mark.campaign
+def test_a_repeat_that_jobs_have_given_up_is_not_finished(
+    study: Callable[..., Path], tmp_path: Path, environment: dict[str, str],
+    powercap: Driver, monkeypatch: pytest.MonkeyPatch,
+) -> None:  # fmt: skip
+    monkeypatch.chdir(tmp_path)
+    for name, value in environment.items():
+        monkeypatch.setenv(name, value)
+    path = study("breaks", repeats=1)
+    for tries in range(1, 4):
+        tally, trials = _run(path, Heard())
+        assert (tally.failed, len(trials), tally.complete) == (1, tries, False)
+    tally, trials = _run(path, Heard())
+    assert (tally.made, tally.given_up, tally.lost, len(trials)) == (0, 1, 0, 3)
+    assert not tally.complete
 
 
 def test_a_job_that_plans_something_else_measures_nothing(

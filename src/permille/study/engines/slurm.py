@@ -12,7 +12,7 @@ import os
 import shlex
 import shutil
 import time
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -25,10 +25,10 @@ from permille.store.cloud.bucket import Bucket
 from permille.store.cloud.mirror import pull_into
 from permille.study.engines.messages import digest_of
 from permille.study.engines.protocol import EngineOption, RunOutcome, StudyRun, Watch
+from permille.study.engines.remainder import missing, not_made
 from permille.study.engines.share import Share, ShareJob, part_of, shares_of
 from permille.study.engines.slurm_queue import ENDED, SlurmQueue, is_named, outside_of_a_job, queued
 from permille.study.engines.submissions import Submissions, Submitted
-from permille.study.plan.grid import Plan
 from permille.study.run.required import require_measured
 from permille.study.run.schedule import most_repeats
 from permille.study.run.tally import RunTally
@@ -132,11 +132,11 @@ class _Wait:
         if kept:
             note(f"fetched {counted(kept, 'trial')} of earlier jobs")
         repeats = range(most_repeats(self._run.plan.settings))
-        missing = _missing(self._run, repeats)
-        self._tally.kept = len(self._run.plan.cells) * len(repeats) - sum(missing.values())
-        jobs = self._jobs(missing)
+        due = missing(self._run, repeats)
+        self._tally.kept = len(self._run.plan.cells) * len(repeats) - sum(due.values())
+        jobs = self._jobs(due)
         with self._run.listener.measuring(
-            missing, len(repeats), self._tally, at_once=_at_once(self._run.options.engine, jobs)
+            due, len(repeats), self._tally, at_once=_at_once(self._run.options.engine, jobs)
         ) as watch:
             while jobs:
                 ended = all(map(self._ended, jobs.values()))
@@ -149,14 +149,34 @@ class _Wait:
         for line in list(self._problems)[:5]:
             note(f"refused: {line}")
         for share, job in jobs.items():
-            if (reason := self._failure(job)) is not None:
-                note(f"the job of {' on '.join(share.pair)} {reason}")
-                part = part_of(self._run.plan, share.pair)
-                missing = _missing(self._run, repeats, self._failed)
-                self._tally.lost += _lost(missing, part, self._run)
+            self._account(share, job, repeats)
         return self._tally
 
-    def _jobs(self, missing: Mapping[str, int]) -> dict[Share, Any]:
+    def _account(self, share: Share, job: Any, repeats: range) -> None:
+        """Count what a job that has ended did not make."""
+        note, pair = self._run.listener.note, " on ".join(share.pair)
+        reason = self._failure(job)
+        if reason is not None:
+            note(f"the job of {pair} {reason}")
+        part = part_of(self._run.plan, share.pair)
+        left = not_made(self._run, part, repeats, self._failed)
+        self._tally.given_up += left.given_up
+        # How many repeats a cell needs is for the job to say, where precision decides.
+        if self._run.plan.settings.precision:
+            self._tally.lost += reason is not None
+        elif reason is not None:
+            self._tally.lost += left.to_do
+        else:
+            # A job that came to its end has tried them: an earlier run, which was stopped, fetched
+            # these trials, and nobody counted them.
+            self._tally.failed += left.failed
+            self._tally.left_out += left.left_out
+            self._tally.lost += left.unexplained
+            if left.unexplained:
+                trials = counted(left.unexplained, "trial")
+                note(f"{trials} of {pair} did not arrive, although the job ended well")
+
+    def _jobs(self, due: Mapping[str, int]) -> dict[Share, Any]:
         """The jobs of an earlier run, if they are still running; else new ones of what is
         missing."""
         by_folder = {share.folder: share for share in self._shares}
@@ -172,12 +192,12 @@ class _Wait:
                 by_folder[folder]: self._job(id)
                 for id, folder in zip(earlier.jobs, earlier.folders, strict=True)
             }
-        due = [
+        shares = [
             share
             for share in self._shares
-            if any(missing[p.cell.id] for p in part_of(self._run.plan, share.pair).cells)
+            if any(due[p.cell.id] for p in part_of(self._run.plan, share.pair).cells)
         ]
-        return self._submit(due) if due else {}
+        return self._submit(shares) if shares else {}
 
     def _submit(self, shares: Sequence[Share]) -> dict[Share, Any]:
         import submitit
@@ -308,28 +328,6 @@ class _Wait:
                 watch(trial)
                 if self._run.options.require:
                     require_measured(trial, self._run.options.require)
-
-
-def _missing(
-    run: StudyRun, repeats: range, besides: Collection[tuple[str, int]] = ()
-) -> dict[str, int]:
-    """The repeats of each cell that no machine has finished, without those ``besides``."""
-    done = set(besides)
-    for protocol in run.plan.by_protocol:
-        for tried in run.store.tried(run.plan.name, protocol):
-            if tried.status == "done":
-                done.add((tried.cell, tried.repeat))
-    return {
-        planned.cell.id: sum((planned.cell.id, repeat) not in done for repeat in repeats)
-        for planned in run.plan.cells
-    }
-
-
-def _lost(missing: Mapping[str, int], part: Plan, run: StudyRun) -> int:
-    """What a job that was lost did not make; at least 1, where precision decides."""
-    if run.plan.settings.precision:
-        return 1
-    return sum(missing[planned.cell.id] for planned in part.cells)
 
 
 def _at_once(options: Mapping[EngineOption, str], jobs: Mapping[Share, Any]) -> int:
