@@ -148,6 +148,26 @@ def test_a_job_that_does_not_end_at_its_time_limit_is_killed_and_started_again(
         assert process.poll() == -signal.SIGKILL
 
 
+def test_jobs_measure_again_what_was_started_over(
+    study: Callable[..., Path], tmp_path: Path, environment: dict[str, str],
+    powercap: Driver, monkeypatch: pytest.MonkeyPatch,
+) -> None:  # fmt: skip
+    monkeypatch.chdir(tmp_path)
+    for name, value in environment.items():
+        monkeypatch.setenv(name, value)
+    path = study("quick", repeats=1)
+    tally, (first,) = _run(path, Heard())
+    assert (tally.made, tally.complete) == (1, True)
+    with Store(tmp_path / "s.db") as store:
+        fingerprint = first.environment.fingerprint
+        store.start_over(first.study, [first.cell.id], first.protocol, fingerprint)
+    tally, (second,) = _run(path, Heard())
+    assert (tally.made, tally.complete) == (1, True)
+    assert (second.round, second.uid != first.uid) == (1, True)
+    tally, _ = _run(path, Heard())
+    assert (tally.made, tally.kept) == (0, 1)
+
+
 @pytest.mark.campaign
 def test_a_repeat_that_jobs_have_given_up_is_not_finished(
     study: Callable[..., Path], tmp_path: Path, environment: dict[str, str],

@@ -26,7 +26,7 @@ from permille.store.cloud.mirror import pull_into
 from permille.study.engines.messages import digest_of
 from permille.study.engines.protocol import EngineOption, RunOutcome, StudyRun, Watch
 from permille.study.engines.remainder import missing, not_made
-from permille.study.engines.share import Share, ShareJob, part_of, shares_of
+from permille.study.engines.share import Share, ShareJob, Starts, part_of, shares_of
 from permille.study.engines.slurm_queue import ENDED, SlurmQueue, is_named, outside_of_a_job, queued
 from permille.study.engines.submissions import Submissions, Submitted
 from permille.study.run.required import require_measured
@@ -223,7 +223,11 @@ class _Wait:
             **({"slurm_partition": options["partition"]} if "partition" in options else {}),
         )
         work = [
-            ShareJob(share, self._buckets[share].url, self._run.words, os.getcwd())
+            ShareJob(
+                *(share, self._buckets[share].url, self._run.words, os.getcwd()),
+                # Or the trials of a study that was started over would count for the round before.
+                self._starts_of(share),
+            )
             for share in shares
         ]
         try:
@@ -243,6 +247,13 @@ class _Wait:
             " the same command waits for them again"
         )
         return dict(zip(shares, jobs, strict=True))
+
+    def _starts_of(self, share: Share) -> Starts:
+        part = part_of(self._run.plan, share.pair)
+        cells = {(part.name, planned.cell.id) for planned in part.cells}
+        return tuple(
+            (key, round) for key, round in self._run.store.starts().items() if key[:2] in cells
+        )
 
     def _refuse_unrecorded(self) -> None:
         """Refuse to submit while jobs may be running whose ids a run did not come to record: new
