@@ -58,9 +58,9 @@ def two_pairs(
     return path
 
 
-def _run(path: Path, heard: Heard) -> tuple[RunTally, list[Trial]]:
+def _run(path: Path, heard: Heard, name: str = "s.db") -> tuple[RunTally, list[Trial]]:
     plan = make(file.read(path))
-    with Store(path.with_name("s.db")) as store:
+    with Store(path.with_name(name)) as store:
         # The executor starts both jobs at once on this one machine.
         run = StudyRun(plan, store, RunOptions(), heard, [str(path), "--shared"])
         engine = SlurmEngine(cluster="local", poll_s=0.2)
@@ -156,15 +156,18 @@ def test_jobs_measure_again_what_was_started_over(
     for name, value in environment.items():
         monkeypatch.setenv(name, value)
     path = study("quick", repeats=1)
-    tally, (first,) = _run(path, Heard())
+    # In a URL, these characters have a meaning.
+    name = "a #1 100%41?.db"
+    tally, (first,) = _run(path, Heard(), name)
     assert (tally.made, tally.complete) == (1, True)
-    with Store(tmp_path / "s.db") as store:
+    assert len(list((tmp_path / f"{name}-slurm").glob(f"trials/*/trials/{first.uid}"))) == 1
+    with Store(tmp_path / name) as store:
         fingerprint = first.environment.fingerprint
         store.start_over(first.study, [first.cell.id], first.protocol, fingerprint)
-    tally, (second,) = _run(path, Heard())
+    tally, (second,) = _run(path, Heard(), name)
     assert (tally.made, tally.complete) == (1, True)
     assert (second.round, second.uid != first.uid) == (1, True)
-    tally, _ = _run(path, Heard())
+    tally, _ = _run(path, Heard(), name)
     assert (tally.made, tally.kept) == (0, 1)
 
 

@@ -113,7 +113,7 @@ class _Wait:
             folder, run.plan.name, [share.folder for share in self._shares]
         )
         self._buckets = {
-            share: Bucket(f"file://{folder / 'trials' / share.folder}", creates=True)
+            share: Bucket((folder / "trials" / share.folder).as_uri(), creates=True)
             for share in self._shares
         }
         self._tally = RunTally()
