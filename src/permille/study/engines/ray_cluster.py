@@ -61,9 +61,9 @@ class RayEngine:
             raise UsageError("--sessions is for --engine local: run the command again another day")
         if _address(run.options).startswith("ray://"):
             raise UsageError(
-                f"{_address(run.options)} is of Ray Client, which a run would not outlive; start the run on a"
-                " node of the cluster, and leave --address and RAY_ADDRESS out or name HOST:PORT of"
-                " its head"
+                f"{_address(run.options)} is of Ray Client, which a run would not outlive; start the"
+                " run on a node of the cluster, and leave --address and RAY_ADDRESS out or name"
+                " HOST:PORT of its head"
             )
 
     def run(self, run: StudyRun) -> RunOutcome:
