@@ -59,9 +59,10 @@ class RayEngine:
             import ray  # noqa: F401
         if run.options.sessions > 1:
             raise UsageError("--sessions is for --engine local: run the command again another day")
-        if _address(run.options).startswith("ray://"):
+        address = _address(run.options)
+        if address.startswith("ray://"):
             raise UsageError(
-                f"{_address(run.options)} is of Ray Client, which a run would not outlive; start the"
+                f"{address} is of Ray Client, which a run would not outlive; start the"
                 " run on a node of the cluster, and leave --address and RAY_ADDRESS out or name"
                 " HOST:PORT of its head"
             )
