@@ -38,6 +38,7 @@ def shares_of(plan: Plan) -> list[Share]:
     keys = [(p.cell.task, p.cell.dataset, p.cell.model) for p in plan.cells]
     count = len({key[:2] for key in keys})
     shares = []
+    # As --shard deals them (selection.py): by that option the job finds its share again.
     for number, dealt in enumerate(deal(keys, count, published()), 1):
         pair = dealt[0][:2]
         # A digest, because a dataset may have a name that no folder can have.

@@ -330,6 +330,7 @@ class _Wait:
             pulled = pull_into(self._run.store, bucket, arrived.append)
             self._problems |= dict.fromkeys(pulled.problems)
             for trial in arrived:
+                # It is of no cell of the plan, but was paid for.
                 if trial.source == REFERENCE_SOURCE:
                     self._tally.add_cost(trial)
                     continue

@@ -85,6 +85,7 @@ def _work(device: str) -> Calibration:
     source = torch.randn(_COPIED // 4, device=place)
     target = torch.empty_like(source)
 
+    # Each waits for the device: a call returns before a GPU has done the work.
     def multiply() -> None:
         torch.matmul(square, square)
         synchronise(place)
