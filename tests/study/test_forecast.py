@@ -6,6 +6,8 @@ import msgspec
 import pytest
 
 from permille.cli.planning import load
+from permille.records.cell import ModelFacts
+from permille.study.plan import calibration
 from permille.study.plan.calibration import DATASET, MODEL, Calibration
 from permille.study.plan.forecast import A100_OPERATIONS_PER_S, download_bytes, forecast
 from permille.study.plan.grid import Plan
@@ -22,6 +24,7 @@ THERE = Calibration(
     operations_per_s=A100_OPERATIONS_PER_S,
     bytes_per_s=2e12,
     load_s_per_param=0.0,
+    import_s=0.0,
     power_w=300.0,
 )
 
@@ -89,6 +92,55 @@ def test_a_call_of_the_warm_up_is_a_batch() -> None:
     assert eight == pytest.approx(1400 * one_s)
     # Each cell's warm-up ends after WARMUP_S, with the batch that is running.
     assert endless == pytest.approx(1008 * one_s + len(made.cells) * WARMUP_S)
+
+
+class Clock:
+    """Stands still but for what passes in a test, and a moment at each look."""
+
+    now_s = 0.0
+
+    def monotonic(self) -> float:
+        self.now_s += 0.01
+        return self.now_s
+
+
+class Loaded:
+    """A model that is there at once."""
+
+    facts = ModelFacts(params=1000)
+
+    def infer(self, request: object) -> None:
+        """Nothing."""
+
+    def close(self) -> None:
+        """Nothing."""
+
+
+@pytest.mark.slow
+def test_the_import_of_libraries_is_no_part_of_what_a_parameter_takes(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    clock, seconds = Clock(), iter((30.0, 5.0))
+
+    def load(*_: object) -> Loaded:
+        clock.now_s += next(seconds)
+        return Loaded()
+
+    monkeypatch.setattr("permille.backends.transformers.plugin.backend.load", load)
+    monkeypatch.setattr(calibration, "time", clock)
+    found = calibration._work("cpu")
+    assert found.load_s_per_param == pytest.approx(5.0 / 1000, rel=0.05)
+    assert found.import_s == pytest.approx(25.0, rel=0.05)
+
+
+def test_each_trial_imports_libraries_whatever_its_models_size() -> None:
+    made = plan("text-classification", MODEL)
+    plain, slow = (
+        forecast(made, 3, msgspec.structs.replace(THERE, import_s=seconds)).seconds
+        for seconds in (0.0, 20.0)
+    )
+    assert plain is not None
+    assert slow == pytest.approx(plain + 3 * 20.0 * len(made.cells))
 
 
 def test_a_batch_reads_the_weights_once() -> None:

@@ -47,7 +47,8 @@ def forecast(plan: Plan, repeats: int, calibration: Calibration) -> Forecast:
         # before each call, so that the last one may exceed it.
         call_s = protocol.batch_size * one_s
         warmup_s = min(protocol.warmup_max * call_s, WARMUP_S + call_s)
-        load_s = published_cell.params * calibration.load_s_per_param
+        # Each trial's process imports the libraries for itself.
+        load_s = calibration.import_s + published_cell.params * calibration.load_s_per_param
         total_s += protocol.idle_s + load_s + warmup_s + protocol.inferences * one_s
     total_s *= repeats
     power_w = calibration.power_w
