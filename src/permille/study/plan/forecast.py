@@ -9,6 +9,8 @@ the operations of the A100, which it fully used.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 from permille.architectures.lengths import input_lengths
 from permille.records import Record
 from permille.study.plan.calibration import DATASET, MODEL, Calibration
@@ -30,8 +32,9 @@ class Forecast(Record):
     kwh: float | None
 
 
-def forecast(plan: Plan, repeats: int, calibration: Calibration) -> Forecast:
-    """Seconds and kWh of every trial: idle baseline, loading, warm-up and queries."""
+def forecast(plan: Plan, trials: Mapping[str, int], calibration: Calibration) -> Forecast:
+    """Seconds and kWh of so many ``trials`` of each cell, by its id: idle baseline, loading,
+    warm-up and queries."""
     known = published()
     reference = known["text-classification", DATASET, MODEL].seconds
     total_s = 0.0
@@ -49,8 +52,8 @@ def forecast(plan: Plan, repeats: int, calibration: Calibration) -> Forecast:
         warmup_s = min(protocol.warmup_max * call_s, WARMUP_S + call_s)
         # Each trial's process imports the libraries for itself.
         load_s = calibration.import_s + published_cell.params * calibration.load_s_per_param
-        total_s += protocol.idle_s + load_s + warmup_s + protocol.inferences * one_s
-    total_s *= repeats
+        trial_s = protocol.idle_s + load_s + warmup_s + protocol.inferences * one_s
+        total_s += trials[cell.id] * trial_s
     power_w = calibration.power_w
     return Forecast(
         seconds=total_s,
