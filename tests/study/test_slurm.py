@@ -6,6 +6,7 @@ from __future__ import annotations
 import itertools
 import json
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -169,6 +170,21 @@ def test_jobs_measure_again_what_was_started_over(
     assert (second.round, second.uid != first.uid) == (1, True)
     tally, _ = _run(path, Heard(), name)
     assert (tally.made, tally.kept) == (0, 1)
+
+
+def test_jobs_do_not_make_again_what_the_store_has_from_elsewhere(
+    study: Callable[..., Path], tmp_path: Path, environment: dict[str, str],
+    powercap: Driver, monkeypatch: pytest.MonkeyPatch,
+) -> None:  # fmt: skip
+    monkeypatch.chdir(tmp_path)
+    for name, value in environment.items():
+        monkeypatch.setenv(name, value)
+    _, (first,) = _run(study("quick", repeats=1), Heard())
+    # As after a local run of the study: the trial is in the store alone.
+    shutil.rmtree(tmp_path / "s.db-slurm")
+    tally, trials = _run(study("quick", repeats=2), Heard())
+    assert (tally.made, tally.kept, tally.complete) == (1, 1, True)
+    assert [(trial.repeat, trial.uid == first.uid) for trial in trials] == [(0, True), (1, False)]
 
 
 @pytest.mark.campaign

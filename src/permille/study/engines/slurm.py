@@ -22,7 +22,7 @@ from permille.interrupts import Interrupts
 from permille.records.trial import Trial
 from permille.store import REFERENCE_SOURCE
 from permille.store.cloud.bucket import Bucket
-from permille.store.cloud.mirror import pull_into
+from permille.store.cloud.mirror import pull_into, put
 from permille.study.engines.messages import digest_of
 from permille.study.engines.protocol import EngineOption, RunOutcome, StudyRun, Watch
 from permille.study.engines.remainder import missing, not_made
@@ -203,6 +203,8 @@ class _Wait:
         import submitit
 
         self._refuse_unrecorded()
+        for share in shares:
+            self._hand_over(share)
         # Before the jobs, and not taken back where sbatch fails: it may time out although Slurm has
         # taken the jobs.
         name = self._submissions.begin()
@@ -247,6 +249,17 @@ class _Wait:
             " the same command waits for them again"
         )
         return dict(zip(shares, jobs, strict=True))
+
+    def _hand_over(self, share: Share) -> None:
+        """Put the share's trials that were not made by jobs into its folder: a job knows no others,
+        and would make them again on a machine of their kind."""
+        store, bucket = self._run.store, self._buckets[share]
+        there = {one.uid for listed in bucket.listed() for one in listed}
+        part = part_of(self._run.plan, share.pair)
+        for planned in part.cells:
+            for trial in store.trials(study=part.name, cell=planned.cell.id, source="permille"):
+                if trial.uid not in there:
+                    put(store, bucket, trial, store.raw(trial.uid))
 
     def _starts_of(self, share: Share) -> Starts:
         part = part_of(self._run.plan, share.pair)
