@@ -1,7 +1,7 @@
 """HTTP with a deadline for the whole response, head and body.
 
-Servers are not trusted to finish their responses. A socket's own timeout applies to a single read: a
-server that sends a byte now and then never reaches it.
+Servers are not trusted to finish their responses. A socket's own timeout applies to a single read:
+a server that sends a byte now and then never reaches it.
 """
 
 from __future__ import annotations
@@ -24,8 +24,8 @@ after some seconds (uvicorn after 5)."""
 
 
 class Connection:
-    """A connection on which each answer, head and body, must be complete by ``deadline_s``, for model
-    servers and wall plugs."""
+    """A connection on which each answer, head and body, must be complete by ``deadline_s``: for
+    model servers and wall plugs."""
 
     def __init__(
         self, scheme: str, host: str, port: int | None, context: ssl.SSLContext | None = None
@@ -85,10 +85,12 @@ class Connection:
         return bool(self._http.sock)  # http.client sets it to None if the server will close
 
 
-def open_url(request: Request, timeout_s: float, *handlers: BaseHandler) -> http.client.HTTPResponse:
-    """Like ``urllib.request.urlopen``, with the proxies of the environment, but the response must be
-    complete within ``timeout_s``, however its bytes are spread. Looking the host up and connecting come
-    on top: each of its addresses has that time, too.
+def open_url(
+    request: Request, timeout_s: float, *handlers: BaseHandler
+) -> http.client.HTTPResponse:
+    """Like ``urllib.request.urlopen``, with the proxies of the environment, but the response must
+    be complete within ``timeout_s``, however its bytes are spread. Finding the host and connecting
+    are not cut off by that: each of its addresses may take this long.
 
     Raises:
         OSError: the host cannot be reached, or answers with an error (``urllib.error.HTTPError``).

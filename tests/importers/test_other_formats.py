@@ -87,7 +87,7 @@ def test_a_chat_server(tmp_path: Path) -> None:
     (trial,), tally = read("ml-energy", leaderboard(tmp_path, "lm-arena-chat", CHAT))
     assert tally.bad == []
     assert (trial.cell.task, trial.cell.dataset) == ("text-generation", "lm-arena-chat")
-    assert trial.cell.category == "general-purpose"
+    assert (trial.cell.category, trial.cell.backend) == ("general-purpose", "vllm")
     assert trial.protocol.batch_size == 8
     assert trial.counts == {"tokens_out": 600.0, "avg_batch_size": 7.5}
     assert trial.cell.settings["tensor_parallel"] == 2
@@ -103,6 +103,7 @@ def test_a_chat_server(tmp_path: Path) -> None:
 def test_only_the_accelerator_boundary_has_a_figure(tmp_path: Path) -> None:
     (trial,), _ = read("ml-energy", leaderboard(tmp_path, "text-to-image", IMAGE))
     query = trial.phases["query"]
+    assert trial.cell.backend == "xdit"
     assert (query.seconds, trial.counts) == (0.5, {"images": 1.0})
     assert isinstance(within(query, "accelerator"), Bounded)
     wider: tuple[Boundary, ...] = ("compute", "node", "facility")
