@@ -189,6 +189,14 @@ def test_the_place_of_a_live_figure(zone: str, country: str | None, location: st
     assert environment.get("location") == location
 
 
+def test_a_time_beyond_the_calendar_is_left_out(tmp_path: Path) -> None:
+    path, file = tmp_path / "permille.db", tmp_path / "report.json"
+    add(path, started="0001-01-01T00:00:00+14:00")
+    assert dispatch(["export", "boamps", str(file), "--store", str(path)]) == 0
+    (measure,) = json.loads(file.read_text())["measures"]
+    assert "measurementDateTime" not in measure
+
+
 def test_a_hostile_name_is_one_string(tmp_path: Path) -> None:
     add(tmp_path / "permille.db", HOSTILE)
     report = export(tmp_path / "permille.db")

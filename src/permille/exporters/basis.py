@@ -71,6 +71,9 @@ def identity(row: ResultRow, results: Results) -> dict[str, str]:
         "model": row.model,
         "backend": row.backend,
         "device": row.device,
+        # Of one study and model, figures of other tools differ in it: they supersede one another
+        # never (analysis/comparable.py, split).
+        "batch_size": None if row.batch_size is None else f"{row.batch_size}",
         "weights": row.weights,
         "fingerprint": row.fingerprint,
         "source": row.source,

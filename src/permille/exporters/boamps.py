@@ -229,7 +229,7 @@ def _meters(runs: Sequence[_Run], kind: DomainKind) -> str | None:
 def _began(runs: Sequence[_Run]) -> str | None:
     """When the first trial began (UTC); None if one does not know."""
     times = began(run.trial for run in runs)
-    return min(times).astimezone(UTC).strftime(_TIME) if times else None
+    return min(times).strftime(_TIME) if times else None
 
 
 def _quality(row: ResultRow) -> BoampsQuality | None:
