@@ -51,11 +51,23 @@ from permille.units import counted, kwh_from_joules
 _TIME = "%Y-%m-%d %H:%M:%S"
 _PACKAGES = {"onnx": "onnxruntime", "llama": "xllamacpp"}
 """The package of a backend, if it has another name."""
-_INPUTS = {
-    "image-classification": "image", "object-detection": "image", "image-to-text": "image",
-    "image-text-to-text": "image", "automatic-speech-recognition": "audio",
+_DATA = {
+    **dict.fromkeys(
+        ("chat", "fill-mask", "question-answering", "summarization", "text-classification",
+         "text-generation", "token-classification", "translation"), ("text", "text"),
+    ),
+    **dict.fromkeys(
+        ("image-classification", "image-text-to-text", "image-to-text"), ("image", "text")
+    ),
+    "automatic-speech-recognition": ("audio", "text"),
+    "feature-extraction": ("text", "other"),
+    "object-detection": ("image", "other"),
+    "text-to-image": ("text", "image"),
+    "text-to-video": ("text", "video"),
+    "video-text-to-text": ("video", "text"),
 }  # fmt: skip
-_OUTPUTS = {"text-to-image": "image"}
+"""The ``dataType`` of a task's input and output (dataset_schema.json)."""
+_UNKNOWN_DATA = ("other", "other")
 
 
 class BoampsReportFormat:
@@ -191,8 +203,9 @@ def _data(row: ResultRow, usage: str) -> dict[str, Any]:
     tokens = None if each is None else (each.input if usage == "input" else each.output)
     if tokens is not None and tokens.value is not None:
         return {"dataUsage": usage, "dataType": "token", "dataQuantity": tokens.value}
-    kinds = _INPUTS if usage == "input" else _OUTPUTS
-    return {"dataUsage": usage, "dataType": kinds.get(row.task, "text"), "dataQuantity": 1}
+    read, made = _DATA.get(row.task, _UNKNOWN_DATA)
+    kind = read if usage == "input" else made
+    return {"dataUsage": usage, "dataType": kind, "dataQuantity": 1}
 
 
 def _measure(row: ResultRow, runs: Sequence[_Run]) -> dict[str, Any]:

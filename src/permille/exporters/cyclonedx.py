@@ -92,8 +92,10 @@ def _document(name: str, facts: ModelFacts) -> dict[str, Any]:
 def _card(rows: list[ResultRow], results: Results, facts: ModelFacts) -> dict[str, Any]:
     architecture = facts.architecture
     datasets = dict.fromkeys(shown(row.dataset) for row in rows)
+    # The schema has room for one task. Which figure is of which is in its properties.
+    tasks = {shown(row.task) for row in rows}
     parameters = {
-        "task": shown(rows[0].task),
+        **({"task": tasks.pop()} if len(tasks) == 1 else {}),
         **({"modelArchitecture": shown(architecture)} if architecture else {}),
         "datasets": [{"type": "dataset", "name": name} for name in datasets],
     }
