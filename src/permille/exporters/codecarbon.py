@@ -43,6 +43,7 @@ class CodeCarbonCsv:
         reasons: Counter[str] = Counter()
         written = beyond = 0
 
+        # A generator, because a store may have 100,000 trials: one is in memory at a time.
         def rows() -> Iterator[dict[str, Any]]:
             nonlocal written, beyond
             for line in _lines(request.trials(), request.boundary, request.carbon):
@@ -93,6 +94,7 @@ def _line(
     country = place if place is not None and len(place) == 3 else None
     return {
         "timestamp": trial.started,
+        # What the runs of a model have in common here: the importer takes it for the model.
         "project_name": trial.cell.model,
         # The importer knows a run by this, so that the same file imported twice counts once.
         "run_id": trial.uid,
@@ -106,6 +108,7 @@ def _line(
         "country_name": carbon.name if country else None,
         "country_iso_code": country,
         "region": None if country else place,
+        # permille's own name of a fact first, and then that of an imported CodeCarbon file.
         "os": facts.get("system") or facts.get("os"),
         "python_version": facts.get("python") or facts.get("python_version"),
         "cpu_count": facts.get("cpus") or facts.get("cpu_count"),

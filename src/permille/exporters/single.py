@@ -15,6 +15,7 @@ from permille.metrics import interval_text
 from permille.records.trial import Trial
 from permille.units import counted, format_energy_kwh, format_mass_g
 
+# Twice the longest id on the Hub, which has 96 characters.
 _MOST_CHARACTERS = 200
 # Whatever else a store says is a wrong clock or no date. OTLP has times as unsigned 64-bit
 # nanoseconds since 1970 (opentelemetry/proto/metrics/v1/metrics.proto), which end in 2554.
@@ -212,6 +213,7 @@ def checked_link(link: str) -> str:
 
 
 def _is_of(trial: Trial, row: ResultRow) -> bool:
+    # By its names: a row, as the JSON has it, does not say which cell it is of.
     cell = trial.cell
     of_trial = (trial.study, cell.task, cell.dataset, cell.model, cell.backend, trial.source)
     of_row = (row.study, row.task, row.dataset, row.model, row.backend, row.source)
