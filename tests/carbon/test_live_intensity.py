@@ -232,6 +232,7 @@ def test_a_wrong_token_is_refused(service: Service) -> None:
         json.dumps(LATEST).replace("302", "1e999").encode(),
         LATEST | {"datetime": "yesterday"},
         LATEST | {"datetime": "2026-04-25T18:00:00"},
+        LATEST | {"datetime": "0001-01-01T00:00:00+14:00"},
         LATEST | {"emissionFactorType": "marginal"},
         LATEST | {"isEstimated": "no"},
         LATEST | {"zone": "FR"},

@@ -219,9 +219,13 @@ def _live(zone: str, point: _Point) -> LivePoint:
         raise CarbonError(f"Electricity Maps' figure of {zone} is not an intensity: {value!r}")
     if point.datetime.tzinfo is None:
         raise CarbonError(f"Electricity Maps' figure of {zone} has a time without a time zone")
+    try:
+        start = point.datetime.astimezone(UTC)
+    except OverflowError as error:  # in UTC, it is before the year 1 or after the year 9999
+        raise CarbonError(f"Electricity Maps' figure of {zone} has an impossible time") from error
     return LivePoint(
         zone=zone,
-        start=point.datetime.astimezone(UTC),
+        start=start,
         g_per_kwh=value,
         estimated=point.is_estimated,
         method=point.estimation_method,
