@@ -1,5 +1,8 @@
-"""HTTP to one server with a deadline for each complete answer, for model servers and wall plugs.
-Servers are not trusted to finish their answers."""
+"""HTTP with a deadline for the whole response, head and body.
+
+Servers are not trusted to finish their responses. A socket's own timeout applies to a single read:
+a server that sends a byte now and then never reaches it.
+"""
 
 from __future__ import annotations
 
@@ -9,8 +12,11 @@ import select
 import socket
 import ssl
 import time
-from collections.abc import Mapping
-from typing import Any, Literal
+from collections.abc import Callable, Mapping
+from typing import TYPE_CHECKING, Any, Literal, cast
+
+if TYPE_CHECKING:
+    from urllib.request import BaseHandler, Request
 
 _IDLE_S = 1.0
 """A connection that was idle for longer is not reused, because many servers close idle connections
@@ -18,11 +24,8 @@ after some seconds (uvicorn after 5)."""
 
 
 class Connection:
-    """A connection on which each answer, head and body, must be complete by ``deadline_s``.
-
-    A socket's own timeout applies to a single read: a server that sends a byte now and then never
-    reaches it.
-    """
+    """A connection on which each answer, head and body, must be complete by ``deadline_s``: for
+    model servers and wall plugs."""
 
     def __init__(
         self, scheme: str, host: str, port: int | None, context: ssl.SSLContext | None = None
@@ -46,7 +49,7 @@ class Connection:
             self._http.connect()
             inner: socket.socket = self._http.sock
             self._socket = inner
-            self._http.sock = _DeadlineSocket(inner, self)
+            self._http.sock = _DeadlineSocket(inner, self.left_s)
         # For sending: sendall has this time for all that it is given (docs.python.org, socket).
         self._socket.settimeout(self.left_s())
         self._http.request(method, target, body, dict(headers))
@@ -58,10 +61,7 @@ class Connection:
         Raises:
             TimeoutError: it has passed.
         """
-        left_s = self.deadline_s - time.monotonic()
-        if left_s <= 0:
-            raise TimeoutError("the whole answer did not arrive in time")
-        return left_s
+        return _left_s(self.deadline_s)
 
     def finish(self) -> None:
         """Record that an answer has been read to its end."""
@@ -85,15 +85,62 @@ class Connection:
         return bool(self._http.sock)  # http.client sets it to None if the server will close
 
 
+def open_url(
+    request: Request, timeout_s: float, *handlers: BaseHandler
+) -> http.client.HTTPResponse:
+    """Like ``urllib.request.urlopen``, with the proxies of the environment, but the response must
+    be complete within ``timeout_s``, however its bytes are spread. Finding the host and connecting
+    are not cut off by that: each of its addresses may take this long.
+
+    Raises:
+        OSError: the host cannot be reached, or answers with an error (``urllib.error.HTTPError``).
+        http.client.HTTPException: the response is not HTTP.
+    """
+    from urllib.request import HTTPHandler, HTTPSHandler, build_opener
+
+    def left_s() -> float:
+        return _left_s(deadline_s)
+
+    class Response(http.client.HTTPResponse):
+        # Here, and not on the socket after it is connected: a proxy's answer to CONNECT is read
+        # within connect(), with the same class.
+        def __init__(self, sock: socket.socket, *args: Any, **more: Any) -> None:
+            super().__init__(cast(socket.socket, _DeadlineSocket(sock, left_s)), *args, **more)
+
+    class Plain(http.client.HTTPConnection):
+        response_class = Response
+
+    class Secure(http.client.HTTPSConnection):
+        response_class = Response
+
+    class Within(HTTPHandler, HTTPSHandler):
+        def http_open(self, req: Request) -> http.client.HTTPResponse:
+            return self.do_open(Plain, req)
+
+        def https_open(self, req: Request) -> http.client.HTTPResponse:
+            return self.do_open(Secure, req)
+
+    opener = build_opener(Within(), *handlers)
+    deadline_s = time.monotonic() + timeout_s
+    return cast(http.client.HTTPResponse, opener.open(request, timeout=timeout_s))
+
+
+def _left_s(deadline_s: float) -> float:
+    left_s = deadline_s - time.monotonic()
+    if left_s <= 0:
+        raise TimeoutError("the whole answer did not arrive in time")
+    return left_s
+
+
 class _DeadlineSocket:
     """The part of a socket that ``http.client`` uses, with reads that end at the deadline."""
 
-    def __init__(self, inner: socket.socket, connection: Connection) -> None:
-        self._inner, self._connection = inner, connection
+    def __init__(self, inner: socket.socket, left_s: Callable[[], float]) -> None:
+        self._inner, self._left_s = inner, left_s
 
     def makefile(self, mode: Literal["rb"]) -> io.BufferedReader:
         raw = self._inner.makefile(mode, buffering=0)
-        return io.BufferedReader(_DeadlineReader(raw, self._inner, self._connection))
+        return io.BufferedReader(_DeadlineReader(raw, self._inner, self._left_s))
 
     def sendall(self, data: bytes) -> None:
         self._inner.sendall(data)
@@ -103,14 +150,16 @@ class _DeadlineSocket:
 
 
 class _DeadlineReader(io.RawIOBase):
-    def __init__(self, raw: socket.SocketIO, inner: socket.socket, connection: Connection) -> None:
-        self._raw, self._inner, self._connection = raw, inner, connection
+    def __init__(
+        self, raw: socket.SocketIO, inner: socket.socket, left_s: Callable[[], float]
+    ) -> None:
+        self._raw, self._inner, self._left_s = raw, inner, left_s
 
     def readable(self) -> bool:
         return True
 
     def readinto(self, buffer: Any) -> int | None:
-        self._inner.settimeout(self._connection.left_s())
+        self._inner.settimeout(self._left_s())
         return self._raw.readinto(buffer)
 
     def close(self) -> None:

@@ -148,12 +148,19 @@ class Finisher:
 
 
 def synchronise() -> None:
-    """Wait for the CUDA work that PyTorch has queued, which may still run when the answer is
-    returned. Costs two lookups if PyTorch is not loaded."""
+    """Wait for the CUDA work that PyTorch has queued, on whichever of the GPUs, which may still run
+    when the answer is returned. Costs two lookups if PyTorch is not loaded."""
     torch = sys.modules.get("torch")
-    # Only if it was used: synchronize() initialises CUDA, which puts an idle GPU into use.
-    if torch is not None and (cuda := getattr(torch, "cuda", None)) and cuda.is_initialized():
-        cuda.synchronize()
+    if torch is None or not (cuda := getattr(torch, "cuda", None)) or not cuda.is_initialized():
+        return
+    # Every GPU, because a model may be spread over several (device_map="auto") or have another than
+    # the current one. But none without a context, on which nothing can have been queued:
+    # synchronize() would make one, which puts an idle GPU into use.
+    for gpu in range(cuda.device_count()):
+        # Private, but torch's public way to see it (memory_stats) builds a table of a hundred
+        # numbers for each GPU, within the span.
+        if torch._C._cuda_hasPrimaryContext(gpu):
+            cuda.synchronize(gpu)
 
 
 def promise_name(answer: Any) -> str | None:

@@ -14,6 +14,7 @@ import hashlib
 import math
 import re
 import statistics
+import sys
 import zlib
 from array import array
 from collections.abc import Iterable, Mapping, Sequence
@@ -193,7 +194,7 @@ def ratios_without(parts: Sequence[float], wholes: Sequence[float]) -> list[floa
 def pack(scores: Sequence[float]) -> bytes:
     """Pack scores for storage: single precision, compressed. 1,000 answers that are right or wrong
     take about 200 bytes."""
-    return zlib.compress(array("f", scores).tobytes(), level=6)
+    return zlib.compress(_portable(array("f", scores)).tobytes(), level=6)
 
 
 def unpack(packed: bytes) -> list[float]:
@@ -208,7 +209,16 @@ def unpack(packed: bytes) -> list[float]:
         unpacked.frombytes(opened.decompress(packed, MOST_SCORES * unpacked.itemsize + 1))
     except (zlib.error, ValueError):
         return []
-    scores = unpacked.tolist()
+    scores = _portable(unpacked).tolist()
     # A stream that is cut off is decompressed without an error, but has no end.
     good = opened.eof and len(scores) <= MOST_SCORES and all(map(math.isfinite, scores))
     return scores if good else []
+
+
+def _portable(scores: array[float]) -> array[float]:
+    """From the machine's byte order to that of stores, or back."""
+    # Stores are copied and merged between machines, and array() has the byte order of its own: a
+    # score of 1.0 read in the other order is 4.6e-41, a finite number.
+    if sys.byteorder != "little":
+        scores.byteswap()
+    return scores

@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import math
+import struct
+import sys
+import zlib
 
 import pytest
 from hypothesis import example, given
@@ -99,6 +102,19 @@ def test_scores_are_compared_in_pairs() -> None:
     assert compared(a, a).level == "same"
     lower = scored("wer", [s / 2 + 0.25 for s in base], IDS)
     assert compared(lower, scored("wer", [s / 2 + 0.20 for s in base], IDS)).level == "worse"
+
+
+def test_scores_are_stored_in_the_same_order_of_bytes_everywhere(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    little = struct.pack("<3f", 1.0, 0.5, -2.0)
+    assert zlib.decompress(pack([1.0, 0.5, -2.0])) == little
+    # On a machine of the other order, array() gives and takes the reverse of what it does here.
+    other = "big" if sys.byteorder == "little" else "little"
+    monkeypatch.setattr(sys, "byteorder", other)
+    swapped = pack([1.0, 0.5, -2.0])
+    assert zlib.decompress(swapped) == struct.pack(">3f", 1.0, 0.5, -2.0)
+    assert unpack(swapped) == [1.0, 0.5, -2.0]
 
 
 @pytest.mark.parametrize("packed", [b"", b"x", pack([1.0])[:-2], pack([math.nan]), TOO_MANY])

@@ -182,18 +182,21 @@ def test_tinygrads_devices_are_waited_for_after_the_work_is_queued(
     assert done == ["queued", *([device] if isinstance(device, str) else device)]
 
 
-@pytest.mark.parametrize("used", [True, False])
+@pytest.mark.parametrize("used", [{0}, {0, 2}, {1}, set()])
 def test_cuda_is_synchronised_where_it_was_used(
-    monkeypatch: pytest.MonkeyPatch, used: bool
+    monkeypatch: pytest.MonkeyPatch, used: set[int]
 ) -> None:
-    waited: list[str] = []
+    waited: list[int] = []
     torch: Any = types.ModuleType("torch")
+    torch._C = types.SimpleNamespace(_cuda_hasPrimaryContext=lambda gpu: gpu in used)
     torch.cuda = types.SimpleNamespace(
-        is_initialized=lambda: used, synchronize=lambda: waited.append("cuda")
+        is_initialized=lambda: bool(used),
+        device_count=lambda: 4,
+        synchronize=lambda gpu=0: waited.append(gpu),
     )
     monkeypatch.setitem(sys.modules, "torch", torch)
     finishing.synchronise()
-    assert waited == (["cuda"] if used else [])
+    assert waited == sorted(used)
 
 
 def test_a_tensors_own_device_is_waited_for(

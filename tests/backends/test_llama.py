@@ -55,7 +55,8 @@ def test_the_size_is_that_of_all_parts(tmp_path: Path, monkeypatch: pytest.Monke
     monkeypatch.setattr(llama, "_start", lambda *_: None)
     models = {"data": [{"meta": {"n_params": 7}}]}
     monkeypatch.setattr(_Llama, "_ask_http", lambda *_: models)
-    for number, name in enumerate(("m-00001-of-00002", "m-00002-of-00002", "m-00001-of-00003"), 1):
+    names = ("m-00001-of-00002", "m-00002-of-00002", "m-00001-of-00003", "m-xl-00001-of-00002")
+    for number, name in enumerate(names, 1):
         (tmp_path / f"{name}.gguf").write_bytes(b"GGUF" * number)
     first = spec(tmp_path / "m-00001-of-00002.gguf")
     assert backend.load(first, TASK).facts.size_bytes == 4 + 8

@@ -25,6 +25,7 @@ from permille.carbon.live import (
 )
 from permille.carbon.settings import CarbonSettings
 from permille.errors import CarbonError
+from tests.dripping import dripping
 
 TOKEN = "test-token-1"
 
@@ -50,6 +51,7 @@ class Service(ThreadingHTTPServer):
         self.answers: dict[str, tuple[int, bytes, dict[str, str]]] = {}
         self.seen: list[tuple[str, str | None]] = []
         self.pause_s = 0.0
+        self.pause_in_head_s = 0.0
 
     @property
     def url(self) -> str:
@@ -74,6 +76,11 @@ class Handler(BaseHTTPRequestHandler):
         self.send_response(status)
         for name, value in headers.items():
             self.send_header(name, value)
+        if self.server.pause_in_head_s:
+            self.flush_headers()
+            for byte in b"X-Slow: " + b"x" * 100 + b"\r\n":
+                self.wfile.write(bytes([byte]))
+                time.sleep(self.server.pause_in_head_s)
         self.send_header("Content-Length", str(len(body)))
         self.end_headers()
         if self.server.pause_s:
@@ -225,6 +232,7 @@ def test_a_wrong_token_is_refused(service: Service) -> None:
         json.dumps(LATEST).replace("302", "1e999").encode(),
         LATEST | {"datetime": "yesterday"},
         LATEST | {"datetime": "2026-04-25T18:00:00"},
+        LATEST | {"datetime": "0001-01-01T00:00:00+14:00"},
         LATEST | {"emissionFactorType": "marginal"},
         LATEST | {"isEstimated": "no"},
         LATEST | {"zone": "FR"},
@@ -262,8 +270,31 @@ def test_an_endless_answer_is_cut_off(service: Service, client: ElectricityMaps)
 def test_a_trickling_answer_is_cut_off(service: Service) -> None:
     service.pause_s = 0.02
     service.answer("latest", b" " * 10_000)  # 200 s at that pace
-    with pytest.raises(CarbonError, match=r"too long|timed out"):
+    with pytest.raises(CarbonError, match=r"did not arrive in time|timed out"):
         ElectricityMaps(TOKEN, service.url, timeout_s=0.2).latest("DE")
+
+
+def test_trickling_headers_are_cut_off(service: Service) -> None:
+    service.pause_in_head_s = 0.02  # 2 s until the body, whose every byte comes within the timeout
+    service.answer("latest", LATEST)
+    with pytest.raises(CarbonError, match=r"did not arrive in time|timed out"):
+        ElectricityMaps(TOKEN, service.url, timeout_s=0.5).latest("DE")
+
+
+def test_a_trickling_proxy_is_cut_off(monkeypatch: pytest.MonkeyPatch) -> None:
+    with dripping(b"HTTP/1.1 200 OK\r\nX-Slow: ") as port:
+        monkeypatch.setenv("https_proxy", f"http://127.0.0.1:{port}")
+        with pytest.raises(CarbonError, match=r"did not arrive in time|timed out"):
+            ElectricityMaps(TOKEN, "https://example.org", timeout_s=0.5).latest("DE")
+
+
+def test_the_proxy_of_the_environment_is_used(
+    service: Service, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(live, "_LOOPBACK", ("grid.example",))
+    monkeypatch.setenv("http_proxy", service.url)
+    service.answer("latest", LATEST)
+    assert ElectricityMaps(TOKEN, "http://grid.example", timeout_s=5).latest("DE").g_per_kwh == 302
 
 
 def test_a_service_that_does_not_answer_is_left() -> None:

@@ -122,6 +122,23 @@ def test_what_another_tool_did_not_say_is_empty(tmp_path: Path) -> None:
     assert joules_from_kwh(float(line["gpu_energy"])) == pytest.approx(5.0)
 
 
+def test_energy_that_codecarbon_has_no_column_for_is_said(
+    store: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    export("codecarbon", str(tmp_path / "e.csv"), store=store)
+    assert "energy_consumed alone" not in capsys.readouterr().err
+    path, file = tmp_path / "wall.db", tmp_path / "wall.csv"
+    whole = Phase(seconds=10.0, domains={"node": joules(500.0, "node")}, inferences=1000)
+    with Store(path) as opened:
+        opened.add(trial(phases={"query": whole}))
+    export("codecarbon", str(file), "--boundary", "node", store=path)
+    said = capsys.readouterr().err
+    assert "1 line has energy of other parts, in energy_consumed alone" in said
+    (line,) = lines(file)
+    assert (line["cpu_energy"], line["gpu_energy"], line["ram_energy"]) == ("", "", "")
+    assert joules_from_kwh(float(line["energy_consumed"])) == pytest.approx(500.0)
+
+
 def test_a_place_that_nobody_named_is_no_country(store: Path, tmp_path: Path) -> None:
     file = tmp_path / "e.csv"
     export("codecarbon", str(file), store=store)

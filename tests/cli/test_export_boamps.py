@@ -13,10 +13,12 @@ import msgspec
 import pytest
 from referencing import Registry, Resource
 
+from permille import plugins
 from permille.analysis.boundaries import Bounded, within
 from permille.carbon.settings import resolve
 from permille.cli import dispatch
 from permille.errors import ImportDataError, UsageError
+from permille.exporters import boamps
 from permille.exporters.boamps_hardware import place
 from permille.records.answers import Quality
 from permille.records.energy import Phase
@@ -187,6 +189,33 @@ def test_the_place_of_a_live_figure(zone: str, country: str | None, location: st
     environment = place(msgspec.structs.replace(resolve(intensity=302.0), **live)) or {}
     assert environment.get("country") == country
     assert environment.get("location") == location
+
+
+@pytest.mark.parametrize(
+    ("task", "kinds"),
+    [
+        ("text-classification", ["text", "text"]),
+        ("text-to-video", ["text", "video"]),
+        ("feature-extraction", ["text", "other"]),
+        ("of a plug-in", ["other", "other"]),
+    ],
+)
+def test_the_kinds_of_data_of_a_task(tmp_path: Path, task: str, kinds: list[str]) -> None:
+    add(tmp_path / "permille.db", cell=cell(task=task))
+    report = export(tmp_path / "permille.db")
+    assert [data["dataType"] for data in report["task"]["dataset"]] == kinds
+
+
+def test_every_built_in_task_has_its_kinds_of_data() -> None:
+    assert set(plugins.names("tasks")) <= set(boamps._DATA)
+
+
+def test_a_time_beyond_the_calendar_is_left_out(tmp_path: Path) -> None:
+    path, file = tmp_path / "permille.db", tmp_path / "report.json"
+    add(path, started="0001-01-01T00:00:00+14:00")
+    assert dispatch(["export", "boamps", str(file), "--store", str(path)]) == 0
+    (measure,) = json.loads(file.read_text())["measures"]
+    assert "measurementDateTime" not in measure
 
 
 def test_a_hostile_name_is_one_string(tmp_path: Path) -> None:

@@ -92,6 +92,20 @@ def test_the_energy_of_inference_with_its_count_boundary_and_interval(
     assert float(metric["value"]) == pytest.approx(0.8)
 
 
+def test_of_several_tasks_none_is_the_models(store: Path) -> None:
+    def task() -> str | None:
+        component = export(store, "small")["metadata"]["component"]
+        known: str | None = component["modelCard"]["modelParameters"].get("task")
+        return known
+
+    assert task() == "text-classification"
+    tags = cell("small", id="tags", task="token-classification")
+    with Store(store) as opened:
+        for repeat in range(2):
+            opened.add(trial(9.0 + repeat, uid=f"tags{repeat}", repeat=repeat, cell=tags))
+    assert task() is None
+
+
 def test_the_library_reads_the_document(store: Path) -> None:
     from cyclonedx.model.bom import Bom
 

@@ -40,6 +40,9 @@ def store(tmp_path: Path) -> Path:
                 opened.add(trial(36.0 + repeat, **shown))
             opened.add(trial(9.0 + repeat, model="unscored", repeat=repeat))
             opened.add(trial(5.0, model="undated", repeat=repeat, started="never", quality=SCORE))
+            opened.add(
+                trial(5.0, model="ancient", repeat=repeat, started="0001-01-01", quality=SCORE)
+            )
             replica = cell("replica", settings={"weights": "replica"})
             opened.add(
                 trial(7.0 + repeat, uid=f"r{repeat}", repeat=repeat, cell=replica, quality=SCORE)
@@ -135,6 +138,7 @@ def test_a_hostile_name_is_text_in_a_page(store: Path) -> None:
         (["label", "small", *GRID], "no link .add --link"),
         (["label", "unscored", *GRID, *LINK], "no quality"),
         (["label", "undated", *GRID, *LINK], "no date"),
+        (["label", "ancient", *GRID, *LINK], "no date"),
         (["label-svg", "unscored"], "no quality .*no grid .*no link"),
         (["label", "small", *GRID, "--link", "javascript:alert(1)"], "not an address"),
         (["label", "small", *GRID, "--link", "https://[::1"], "not an address"),

@@ -53,6 +53,25 @@ def test_each_figure_is_a_gauge_with_its_interval_at_its_last_trial(
     assert "permille.weights" not in attributes
 
 
+@pytest.mark.parametrize(
+    "started",
+    ["0001-01-01T00:00:00+14:00", "1969-12-31T23:59:59+00:00", "9999-12-31T23:59:59-14:00"],
+)
+def test_a_time_that_otlp_cannot_hold_is_no_date(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], started: str
+) -> None:
+    store, file = tmp_path / "permille.db", tmp_path / "energy.jsonl"
+    with Store(store) as opened:
+        for repeat in range(2):
+            opened.add(trial(36.0 + repeat, model="small", repeat=repeat))
+            opened.add(trial(50.0 + repeat, model="ancient", repeat=repeat, started=started))
+    assert dispatch(["export", "otlp", str(file), "--store", str(store)]) == 0
+    assert "1 row is left out: a trial has no valid date" in capsys.readouterr().err
+    message = json_format.Parse(file.read_text(), ExportMetricsServiceRequest())
+    (figure,) = points(message)["permille.energy_per_1000"]
+    assert figure[0]["permille.model"] == "small"
+
+
 def test_the_time_of_a_figure_is_not_that_of_another_machine_or_backend(tmp_path: Path) -> None:
     store, file = tmp_path / "permille.db", tmp_path / "energy.jsonl"
     first = datetime(2026, 1, 1, tzinfo=UTC)

@@ -3,15 +3,49 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import cast
 
 import pytest
 from prometheus_client.parser import text_string_to_metric_families
 
+from permille.analysis.results import Results
+from permille.carbon.settings import resolve
 from permille.cli import dispatch
+from permille.exporters import ExportRequest
+from permille.exporters.prometheus import exporter
 from permille.store import Store
-from tests.records import trial
+from tests.records import cell, trial
 
 HOSTILE = 'evil"} 0\nother{a="\\\x1b[2J'
+
+
+def test_another_tools_figures_are_told_apart_by_their_batches(tmp_path: Path) -> None:
+    store, file = tmp_path / "permille.db", tmp_path / "permille.prom"
+    with Store(store) as opened:
+        for size in (1, 8):
+            of = cell(id=f"batches of {size}", settings={"batch_size": size})
+            for repeat in range(2):
+                uid = f"{size}-{repeat}"
+                opened.add(trial(36.0 / size + repeat, uid=uid, cell=of, source="ml-energy"))
+    assert dispatch(["export", "prometheus", str(file), "--store", str(store)]) == 0
+    text = file.read_text(encoding="utf-8")
+    (figure,) = (
+        family
+        for family in text_string_to_metric_families(text)
+        if family.name == "permille_energy_per_1000_joules"
+    )
+    assert {s.labels["batch_size"]: s.value for s in figure.samples} == {
+        "1": pytest.approx(36.5),
+        "8": pytest.approx(5.0),
+    }
+
+
+def test_no_figure_is_no_gauge_and_not_0() -> None:
+    class Request:
+        def results(self) -> Results:
+            return Results.of([], "compute", resolve(), net=False)
+
+    assert exporter.export(cast(ExportRequest, Request())).content == b""
 
 
 def test_each_figure_is_a_gauge_with_its_interval_and_its_basis(

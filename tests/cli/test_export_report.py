@@ -138,6 +138,12 @@ def test_the_unit_of_sci_for_ai_is_that_of_the_task(store: Path) -> None:
     assert "token, input or output: 100 mJ" in chatty["Functional unit, R"][0]
     assert chatty["Energy consumption of the model: inference"][0].startswith("estimated: ")
     assert "unit image: 102 mJ" in export(store, "painter").rows["Functional unit, R"][0]
+    with Store(store) as opened:
+        for n in range(3):
+            film = cell("filming", task="text-to-video")
+            opened.add(trial(50.0 + n, uid=f"f{n}", cell=film, repeat=n, counts={"videos": 1.0}))
+    unit = export(store, "filming").rows["Functional unit, R"][0]
+    assert "unit second of video: not measured" in unit
 
 
 def test_the_hardware_is_the_device_and_the_machine(store: Path) -> None:

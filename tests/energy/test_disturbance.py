@@ -71,6 +71,26 @@ def test_stolen_time_is_no_other_process_and_disturbs_too() -> None:
     ]
 
 
+def test_steal_that_the_system_does_not_report_is_unknown_and_no_machine_is_quiet_without_it() -> (
+    None
+):
+    blind = msgspec.structs.replace(cpu(busy=3.0, own=1.0), steal_s=None)
+    found = of(blind)
+    assert found is not None
+    assert found.others == pytest.approx(0.5)
+    assert found.steal is None
+    assert found.disturbed  # by other processes
+    phases = {"query": Phase(seconds=1.0, domains={}, disturbance=found)}
+    assert len(disturbance.notes(phases)) == 1
+    assert "up to 50 %" in disturbance.over_runs([phases, phases])[0]
+    alone = of(msgspec.structs.replace(blind, own_s=blind.busy_s))
+    assert alone is not None
+    assert not alone.disturbed
+    phases = {"query": Phase(seconds=1.0, domains={}, disturbance=alone)}
+    judged = disturbance.only_quiet(trial(phases=phases))
+    assert (judged.status, "steal" in (judged.reason or "")) == ("invalid", True)
+
+
 @pytest.mark.parametrize(
     ("series", "t0_s", "t1_s"),
     [

@@ -27,6 +27,8 @@ def test_shards_are_taken_whole_or_not_at_all() -> None:
     assert chosen("transformers", [*shards, index]) == {*shards, index}
     with pytest.raises(ModelError, match="model has 1 of its 2 parts"):
         chosen("transformers", [shards[0], index])
+    with pytest.raises(ModelError, match="model has 1 of its 2 parts"):
+        chosen("transformers", [shards[0], "model-00003-of-00002.safetensors", index])
     parts = [f"m-q4-0000{i}-of-00002.gguf" for i in (1, 2)]
     assert chosen("gguf", parts) == set(parts)
     smaller = [f"m-q4-0000{i}-of-00003.gguf" for i in (1, 2, 3)]
@@ -43,6 +45,10 @@ def test_the_parts_of_a_pipeline_without_their_variants() -> None:
     }
     others = {"sd_xl_base_1.0.safetensors", "unet/diffusion_pytorch_model.fp16.safetensors"}
     others |= {"unet/diffusion_pytorch_model.bin", "text_encoder/model.onnx"}
+    others |= {"unet/model.fp16-00001-of-00001.safetensors"}
+    assert chosen("diffusers", [*wanted, *others]) == wanted
+    shards = {f"unet/diffusion_pytorch_model-0000{i}-of-00002.safetensors" for i in (1, 2)}
+    wanted = wanted - {"unet/diffusion_pytorch_model.safetensors"} | shards
     assert chosen("diffusers", [*wanted, *others]) == wanted
     with pytest.raises(ModelError, match="not a diffusers pipeline"):
         chosen("diffusers", ["unet/config.json"])

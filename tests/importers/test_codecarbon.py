@@ -3,11 +3,13 @@ from __future__ import annotations
 import gzip
 from pathlib import Path
 
+import msgspec
 import pytest
 
 from permille.analysis.boundaries import Bounded, within
 from permille.importers import Options, Tally
 from permille.importers.codecarbon.importer import importer
+from permille.importers.codecarbon.rows import runs
 from permille.importers.reading.files import Source
 from permille.records.recording import Provenance
 from permille.records.trial import Trial
@@ -201,6 +203,16 @@ def test_a_run_of_too_many_tasks_is_left_out_whole(tmp_path: Path) -> None:
     trials, tally = read(written(tmp_path, content))
     assert [t.uid for t in trials] == ["codecarbon:b"]
     assert [bad.reason for bad in tally.bad] == ["more than 1000 tasks in run-1"]
+
+
+@pytest.mark.parametrize("tasks", [True, False])
+def test_the_rows_that_are_held_have_short_texts(tmp_path: Path, tasks: bool) -> None:
+    long = {"project_name": "p" * 5000, "cpu_model": "c" * 5000, "timestamp": "9" * 5000}
+    long |= {"task_name": "t" * 5000, "run_id": "r" * 5000}
+    content = file("2.8.3", long, tasks=tasks)
+    for member in Source(written(tmp_path, content)).members(lambda *_: None):
+        ((held,),) = runs(member, Tally(), tasks=tasks)
+        assert len(msgspec.json.encode(held)) < 5000
 
 
 @pytest.mark.parametrize("missing", ["", "nan", "NaN", "None"])

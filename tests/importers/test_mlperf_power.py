@@ -12,6 +12,7 @@ import pytest
 
 from permille.analysis.boundaries import Bounded, within
 from permille.importers import Options, Tally
+from permille.importers.mlperf_power import loadgen
 from permille.importers.mlperf_power.importer import importer
 from permille.importers.reading.files import Source
 from permille.records.energy import Refused
@@ -47,6 +48,15 @@ def test_the_energy_between_the_marks_by_mlperfs_own_rule(tmp_path: Path) -> Non
     assert trial.started == "2024-07-20T17:54:38.800000+00:00"
     assert isinstance(within(query, "node"), Bounded)
     assert isinstance(within(query, "compute"), Refused)  # the wall knows no parts
+
+
+def test_the_logs_that_are_held_have_short_texts(tmp_path: Path) -> None:
+    path = tmp_path / "mlperf_log_detail.txt"
+    path.write_text(detail({"loadgen_version": "4" * 5000, "sut": "x" * 5000}))
+    for member in Source(path).members(lambda *_: None):
+        held = loadgen.detail(member, Tally())
+        assert held["loadgen_version"] == "4" * 300
+        assert len(json.dumps(held)) < 2000
 
 
 @pytest.mark.parametrize(

@@ -15,7 +15,7 @@ from permille.analysis.boundaries import Bounded, within
 from permille.analysis.compare import compare
 from permille.analysis.summaries import summarise
 from permille.errors import CompareError, ImportDataError
-from permille.importers import Importer, Options, Tally
+from permille.importers import Importer, Options, Tally, optimum_benchmark
 from permille.importers.reading.documents import MAX_NESTED
 from permille.importers.reading.files import Source
 from permille.records.energy import Boundary
@@ -87,7 +87,7 @@ def test_a_chat_server(tmp_path: Path) -> None:
     (trial,), tally = read("ml-energy", leaderboard(tmp_path, "lm-arena-chat", CHAT))
     assert tally.bad == []
     assert (trial.cell.task, trial.cell.dataset) == ("text-generation", "lm-arena-chat")
-    assert trial.cell.category == "general-purpose"
+    assert (trial.cell.category, trial.cell.backend) == ("general-purpose", "vllm")
     assert trial.protocol.batch_size == 8
     assert trial.counts == {"tokens_out": 600.0, "avg_batch_size": 7.5}
     assert trial.cell.settings["tensor_parallel"] == 2
@@ -103,6 +103,7 @@ def test_a_chat_server(tmp_path: Path) -> None:
 def test_only_the_accelerator_boundary_has_a_figure(tmp_path: Path) -> None:
     (trial,), _ = read("ml-energy", leaderboard(tmp_path, "text-to-image", IMAGE))
     query = trial.phases["query"]
+    assert trial.cell.backend == "xdit"
     assert (query.seconds, trial.counts) == (0.5, {"images": 1.0})
     assert isinstance(within(query, "accelerator"), Bounded)
     wider: tuple[Boundary, ...] = ("compute", "node", "facility")
@@ -262,6 +263,17 @@ def test_a_failed_run_is_a_failed_trial_without_energy(tmp_path: Path) -> None:
     assert good.status == "done"
 
 
+def test_of_a_long_traceback_the_message_is_kept(tmp_path: Path) -> None:
+    error = "Traceback\n" + 50 * "  File x\n" + "CUDA out of memory"
+    lost = {"successful_prompts": "0", "gpu_energy_wh": "", "error_message": f'"{error}"'}
+    (failed, answered), _ = read(
+        "ai-energy-score", scores(tmp_path, lost, {"error_message": f'"{error}"'})
+    )
+    for text in (str(failed.reason), answered.notes[-1]):
+        assert text.endswith("CUDA out of memory")
+        assert len(text) < 400
+
+
 @pytest.mark.parametrize(("per_1000", "inferences"), [("25", 500), ("12.5", 1000), ("", 500)])
 def test_which_prompts_count_follows_from_the_file(
     tmp_path: Path, per_1000: str, inferences: int
@@ -338,6 +350,22 @@ def test_a_config_and_a_report_in_one_folder_are_the_same_benchmark(tmp_path: Pa
     assert tally.bad == []
     assert len(trials) == 2
     assert len({t.uid for t in trials}) == 1
+
+
+def test_more_configs_than_memory_are_named(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(optimum_benchmark, "_MAX_CONFIG_BYTES", 500)
+    for run in ("a", "b", "c"):
+        (tmp_path / run).mkdir()
+        saved(tmp_path / run / "benchmark_config.json", BENCHMARK["config"])
+        saved(tmp_path / run / "benchmark_report.json", BENCHMARK["report"])
+    trials, tally = read("optimum-benchmark", tmp_path)
+    assert len(trials) == 2
+    assert [(bad.file, bad.reason) for bad in tally.bad] == [
+        ("c/benchmark_config.json", "the configs have over 0 MiB: import the runs apart"),
+        ("c/benchmark_report.json", "no config beside this report (benchmark_config.json)"),
+    ]
 
 
 def test_a_config_behind_its_report_in_an_archive_is_found(tmp_path: Path) -> None:

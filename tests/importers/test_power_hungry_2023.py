@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 from permille.importers import Options, Tally
+from permille.importers.power_hungry import study
 from permille.importers.power_hungry.importer import IDLE_GPU_W, OTHER, STUDY, importer
 from permille.importers.reading.files import Source
 from permille.records.recording import Provenance
@@ -110,6 +111,24 @@ def test_a_number_of_parameters_that_is_none_is_named(tmp_path: Path, params: st
     trials, tally = read(archive(tmp_path / "raw.tar.xz", members))
     assert trials == {}
     assert [(bad.row, "num_parameters" in bad.reason) for bad in tally.bad] == [(2, True)]
+
+
+def test_what_is_too_much_for_the_study_is_left_out_by_name(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(study, "MOST_HELD", 2)
+    models = [f"m{number}" for number in range(4)]
+    lengths = "".join(f"28,1,{model},sst\n" for model in models)
+    members = {
+        "./emissions/complete/tti_diffusiondb.csv": complete(*((m, m) for m in models)),
+        "./lengths/complete/sst2_flan.csv": "Input,Output,model,dataset\n" + lengths,
+        "./model_parameters.csv": "model_name,num_parameters\n"
+        + "".join(f"{model},7\n" for model in models),
+    }
+    trials, tally = read(archive(tmp_path / "raw.tar.xz", members))
+    assert trials == {}
+    assert [(bad.file, bad.row) for bad in tally.bad] == [(name[2:], 4) for name in members]
+    assert {bad.reason for bad in tally.bad} == {"more than 2 of them: not the study's data"}
 
 
 def test_the_folder_of_the_emissions_alone_tells_the_places_too(

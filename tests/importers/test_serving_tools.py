@@ -119,6 +119,7 @@ def test_aiperf_the_energy_is_what_the_counter_advanced_by(tmp_path: Path) -> No
     assert bounded.provenance is Provenance.MEASURED
     assert query.inferences == 64
     assert query.seconds == pytest.approx(52.281659)
+    assert trial.started == "2025-10-13T01:48:03.689885"
     assert trial.counts == {"tokens_in": 6400.0, "tokens_out": 12800.0}
     assert trial.latency is not None
     assert (trial.latency.p95, trial.latency.first_token_p50) == (0.9, 0.035)
@@ -198,12 +199,15 @@ def test_vllm_bench_serve_has_tokens_and_times_and_no_energy(tmp_path: Path) -> 
     assert trial.latency is not None
     assert (trial.latency.p95, trial.latency.first_token_p99) == (0.8, 0.09)
     assert trial.cell.settings["request_rate"] == "inf"
+    assert trial.started == "2025-10-13T01:48:03"
     assert trial.protocol.inferences == 100
 
 
 def test_vllm_bench_serve_without_what_a_latency_needs(tmp_path: Path) -> None:
     (trial,), _ = read("vllm-bench", saved(tmp_path / "x.json", changed(VLLM, "p95_e2el_ms", None)))
     assert trial.latency is None
+    (trial,), _ = read("vllm-bench", saved(tmp_path / "x.json", VLLM | {"date": "yesterday"}))
+    assert trial.started == ""
     failed = VLLM | {"completed": 0, "failed": 100, "request_throughput": 0.0}
     (trial,), _ = read("vllm-bench", saved(tmp_path / "x.json", failed))
     assert (trial.status, trial.phases) == ("failed", {})

@@ -200,7 +200,7 @@ def test_a_device_that_drips_meets_the_deadline(monkeypatch: pytest.MonkeyPatch)
     for head in (b"HTTP/1.1 200 OK\r\nX-Slow:", b"HTTP/1.1 200 OK\r\nContent-Length: 9000\r\n\r\n"):
         with dripping(head) as port:
             monkeypatch.setenv("PERMILLE_WALL", f"http://127.0.0.1:{port}/#power_w=w")
-            with pytest.raises(MeterUnavailable, match=r"timed out|did not come in time"):
+            with pytest.raises(MeterUnavailable, match=r"timed out|did not arrive in time"):
                 open_meter()
 
 

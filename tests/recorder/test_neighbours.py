@@ -131,6 +131,20 @@ def test_an_orphan_that_ended_keeps_what_it_used_whatever_others_used_meanwhile(
     assert own_s(watch) == pytest.approx(2.4)
 
 
+def test_steal_is_unknown_where_the_system_does_not_report_it(proc: FakeProc) -> None:
+    proc.process(10, 1, own=100)
+    watch = CpuWatch(10, proc.root)
+    watch.look(now=True)
+    series = watch.series()
+    assert series is not None
+    assert series.steal_s == (0.0,)
+    (proc.root / "stat").write_text("cpu  9 0 0 500 0 0 0\ncpu0 9 0 0 500 0 0 0\n")
+    watch.look(now=True)
+    series = watch.series()
+    assert series is not None
+    assert (series.busy_s[-1], series.steal_s) == (0.09, None)
+
+
 def test_what_cannot_be_read_is_not_known(proc: FakeProc) -> None:
     (proc.root / "stat").write_text("garbage")
     watch = CpuWatch(10, proc.root)

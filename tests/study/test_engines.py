@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import importlib.util
 from collections.abc import Callable
 from pathlib import Path
+
+import pytest
 
 from permille import plugins
 from tests.conftest import Permille
@@ -21,6 +24,19 @@ def test_an_engine_that_is_not_there_is_named_with_one_that_is(
 ) -> None:
     refused = permille("run", str(study("quick")), "--engine", "locla", code=2)
     assert "no engine 'locla'; did you mean 'local'?" in refused.err
+
+
+@pytest.mark.skipif(importlib.util.find_spec("ray") is None, reason="Ray is not installed")
+def test_an_address_of_ray_client_is_refused_wherever_it_is_named(
+    permille: Permille, study: Callable[..., Path]
+) -> None:
+    words, client = ("run", str(study("quick")), "--engine", "ray"), "ray://127.0.0.1:10001"
+    for refused in (
+        permille(*words, "--address", client, code=2),
+        permille(*words, code=2, RAY_ADDRESS=client),
+    ):
+        assert f"{client} is of Ray Client" in refused.err
+        assert len(refused.err.splitlines()) == 1
 
 
 def test_replicas_that_an_engine_or_a_study_cannot_have_are_refused(

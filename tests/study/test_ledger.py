@@ -39,3 +39,12 @@ def test_without_replicas_one_finished_trial_is_enough_wherever_it_was_made() ->
 def test_pooled_replicas_may_be_of_other_kinds_of_machine() -> None:
     tried = [_tried("a"), _tried("x", kind="other")]
     assert Ledger(tried, lambda _: "k", pool=True, replicas=2).done("small", 0)
+
+
+def test_a_trial_without_a_count_of_its_inferences_made_what_was_planned() -> None:
+    ledger = Ledger([], lambda _: "k", pool=False)
+    counted = trial(36.0, cell=cell("small", id="small"), inferences=500)
+    query = msgspec.structs.replace(counted.phases["query"], inferences=None)
+    for one in (counted, msgspec.structs.replace(counted, phases={"query": query})):
+        ledger.add(one)
+    assert ledger.values("small") == [72.0, 72.0]

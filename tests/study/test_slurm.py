@@ -6,6 +6,7 @@ from __future__ import annotations
 import itertools
 import json
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -22,7 +23,7 @@ from permille.store import Store
 from permille.store.cloud.bucket import Bucket
 from permille.study.engines.protocol import RunOptions, StudyRun
 from permille.study.engines.share import ShareJob, part_of, shares_of
-from permille.study.engines.slurm import SlurmEngine, _missing
+from permille.study.engines.slurm import SlurmEngine
 from permille.study.plan import file
 from permille.study.plan.grid import Plan, make
 from permille.study.run.tally import RunTally
@@ -58,9 +59,9 @@ def two_pairs(
     return path
 
 
-def _run(path: Path, heard: Heard) -> tuple[RunTally, list[Trial]]:
+def _run(path: Path, heard: Heard, name: str = "s.db") -> tuple[RunTally, list[Trial]]:
     plan = make(file.read(path))
-    with Store(path.with_name("s.db")) as store:
+    with Store(path.with_name(name)) as store:
         # The executor starts both jobs at once on this one machine.
         run = StudyRun(plan, store, RunOptions(), heard, [str(path), "--shared"])
         engine = SlurmEngine(cluster="local", poll_s=0.2)
@@ -148,15 +149,59 @@ def test_a_job_that_does_not_end_at_its_time_limit_is_killed_and_started_again(
         assert process.poll() == -signal.SIGKILL
 
 
-def test_what_failed_in_a_job_is_not_lost_with_it(
-    study: Callable[..., Path], tmp_path: Path
-) -> None:
-    plan = make(file.read(study("quick", repeats=2)))
-    (planned,) = plan.cells
-    with Store(tmp_path / "s.db") as store:
-        run = StudyRun(plan, store, RunOptions(), Heard())
-        assert _missing(run, range(2)) == {planned.cell.id: 2}
-        assert _missing(run, range(2), {(planned.cell.id, 0)}) == {planned.cell.id: 1}
+def test_jobs_measure_again_what_was_started_over(
+    study: Callable[..., Path], tmp_path: Path, environment: dict[str, str],
+    powercap: Driver, monkeypatch: pytest.MonkeyPatch,
+) -> None:  # fmt: skip
+    monkeypatch.chdir(tmp_path)
+    for name, value in environment.items():
+        monkeypatch.setenv(name, value)
+    path = study("quick", repeats=1)
+    # In a URL, these characters have a meaning.
+    name = "a #1 100%41?.db"
+    tally, (first,) = _run(path, Heard(), name)
+    assert (tally.made, tally.complete) == (1, True)
+    assert len(list((tmp_path / f"{name}-slurm").glob(f"trials/*/trials/{first.uid}"))) == 1
+    with Store(tmp_path / name) as store:
+        fingerprint = first.environment.fingerprint
+        store.start_over(first.study, [first.cell.id], first.protocol, fingerprint)
+    tally, (second,) = _run(path, Heard(), name)
+    assert (tally.made, tally.complete) == (1, True)
+    assert (second.round, second.uid != first.uid) == (1, True)
+    tally, _ = _run(path, Heard(), name)
+    assert (tally.made, tally.kept) == (0, 1)
+
+
+def test_jobs_do_not_make_again_what_the_store_has_from_elsewhere(
+    study: Callable[..., Path], tmp_path: Path, environment: dict[str, str],
+    powercap: Driver, monkeypatch: pytest.MonkeyPatch,
+) -> None:  # fmt: skip
+    monkeypatch.chdir(tmp_path)
+    for name, value in environment.items():
+        monkeypatch.setenv(name, value)
+    _, (first,) = _run(study("quick", repeats=1), Heard())
+    # As after a local run of the study: the trial is in the store alone.
+    shutil.rmtree(tmp_path / "s.db-slurm")
+    tally, trials = _run(study("quick", repeats=2), Heard())
+    assert (tally.made, tally.kept, tally.complete) == (1, 1, True)
+    assert [(trial.repeat, trial.uid == first.uid) for trial in trials] == [(0, True), (1, False)]
+
+
+@pytest.mark.campaign
+def test_a_repeat_that_jobs_have_given_up_is_not_finished(
+    study: Callable[..., Path], tmp_path: Path, environment: dict[str, str],
+    powercap: Driver, monkeypatch: pytest.MonkeyPatch,
+) -> None:  # fmt: skip
+    monkeypatch.chdir(tmp_path)
+    for name, value in environment.items():
+        monkeypatch.setenv(name, value)
+    path = study("breaks", repeats=1)
+    for tries in range(1, 4):
+        tally, trials = _run(path, Heard())
+        assert (tally.failed, len(trials), tally.complete) == (1, tries, False)
+    tally, trials = _run(path, Heard())
+    assert (tally.made, tally.given_up, tally.lost, len(trials)) == (0, 1, 0, 3)
+    assert not tally.complete
 
 
 def test_a_job_that_plans_something_else_measures_nothing(
@@ -200,10 +245,15 @@ def _submitted(
         env=environment, cwd=path.parent, stdout=subprocess.PIPE, stderr=subprocess.PIPE,
         text=True,
     )  # fmt: skip
-    submitted = path.parent / "permille.db-slurm" / "submitted.json"
-    await_that(submitted.exists)
-    first, second = json.loads(submitted.read_text())["jobs"]
+    await_that(lambda: _records(path.parent))
+    ((first, second),) = _records(path.parent)
     return run, (first, second)
+
+
+def _records(folder: Path) -> list[list[str]]:
+    """The ids of the jobs of each study that has submitted some."""
+    files = (folder / "permille.db-slurm").glob("submitted-*.json")
+    return sorted(json.loads(file.read_text())["jobs"] for file in files)
 
 
 @pytest.mark.campaign
@@ -226,19 +276,65 @@ def test_a_real_slurm_of_one_node(
     assert len([name for name, _ in itertools.groupby(datasets)]) == 2
 
 
-def test_jobs_that_a_killed_run_submitted_without_recording_them_are_not_submitted_again(
-    two_pairs: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    folder = tmp_path / "bin"
+def _programs(folder: Path, monkeypatch: pytest.MonkeyPatch, **lines: str) -> None:
+    """Slurm's programs, as scripts of one line."""
     folder.mkdir()
-    for name, line in (
-        ("srun", "true"),
-        ("sbatch", f"echo sbatch >> {tmp_path}/calls; kill -KILL $PPID"),
-        ("squeue", f"exec cat {tmp_path}/states"),
-    ):
+    for name, line in ({"srun": "true"} | lines).items():
         (folder / name).write_text(f"#!/bin/sh\n{line}\n")
         (folder / name).chmod(0o755)
     monkeypatch.setenv("PATH", f"{folder}:{os.environ['PATH']}")
+
+
+def test_studies_that_share_a_store_submit_and_find_jobs_of_their_own(
+    two_pairs: Path, tmp_path: Path, environment: dict[str, str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    _programs(
+        tmp_path / "bin",
+        monkeypatch,
+        # 100 for the first call, 101 for the second.
+        sbatch=f"echo >> {tmp_path}/calls;"
+        f" echo Submitted batch job $((99 + `wc -l <{tmp_path}/calls`))",
+        squeue="for job in 100 101; do echo ${job}_0 RUNNING; echo ${job}_1 RUNNING; done",
+    )
+    other = tmp_path / "other.toml"
+    other.write_text(two_pairs.read_text().replace('name = "', 'name = "other ', 1))
+    words = [sys.executable, "-m", "permille", "run", *SLURM]
+
+    def run(path: Path, until: str) -> None:
+        with subprocess.Popen([*words, str(path)], stderr=subprocess.PIPE, text=True) as process:
+            assert process.stderr is not None
+            lines = []
+            for line in process.stderr:
+                lines.append(line)
+                if until in line:
+                    break
+            process.kill()
+        assert until in "".join(lines[-1:]), lines
+
+    run(two_pairs, "submitted 2 jobs, from 100_0 on")
+    run(other, "submitted 2 jobs, from 101_0 on")
+    assert _records(tmp_path) == [["100_0", "100_1"], ["101_0", "101_1"]]
+    run(two_pairs, "waiting for the jobs of an earlier run, 100_0")
+    run(other, "waiting for the jobs of an earlier run, 101_0")
+    # As a version left it that had one record for all studies of a store.
+    folder = tmp_path / "permille.db-slurm"
+    for record in folder.glob("submitted-*.json"):
+        if "101_0" in record.read_text():
+            record.rename(folder / "submitted.json")
+    run(other, "waiting for the jobs of an earlier run, 101_0")
+    run(two_pairs, "waiting for the jobs of an earlier run, 100_0")
+    assert (tmp_path / "calls").read_text() == "\n" * 2
+
+
+def test_jobs_that_a_killed_run_submitted_without_recording_them_are_not_submitted_again(
+    two_pairs: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    _programs(
+        tmp_path / "bin",
+        monkeypatch,
+        sbatch=f"echo sbatch >> {tmp_path}/calls; kill -KILL $PPID",
+        squeue=f"exec cat {tmp_path}/states",
+    )
 
     def again() -> tuple[int, str]:
         done = subprocess.run(
@@ -274,7 +370,9 @@ def test_a_real_queue_knows_the_jobs_by_the_name_that_a_run_gave_them(
             env=environment, capture_output=True, text=True, check=True,
         )  # fmt: skip
         folder = tmp_path / "permille.db-slurm"
-        (folder / "submitted.json").rename(folder / "submitting")
+        for record in folder.glob("submitted-*.json"):
+            record.unlink()
+        # As a version that kept one such file for all studies of a store left it.
         (folder / "submitting").write_text(shown.stdout.splitlines()[0].strip())
         refused = permille("run", str(two_pairs), *SLURM, code=EngineError.exit_code)
         assert "are in Slurm's queue" in refused.err

@@ -45,6 +45,18 @@ def test_a_queue_that_does_not_answer_has_lost_no_job(answer: Path) -> None:
     assert all(queue.holds("7_0") for _ in range(5))
 
 
+def test_what_the_user_sees_of_the_queue_hides_no_job_of_a_run(
+    answer: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    squeue = answer.parent / "bin" / "squeue"
+    squeue.write_text(f"#!/bin/sh\n[ $SQUEUE_PARTITION ] || exec cat {answer}\n")
+    monkeypatch.setenv("SQUEUE_PARTITION", "other")
+    answer.write_text("7_0 RUNNING\n")
+    assert queued() == frozenset({"7_0"})
+    answer.write_text("RUNNING\n")
+    assert is_named("permille")
+
+
 def test_a_job_that_has_ended_has_left_and_its_state_is_remembered(answer: Path) -> None:
     queue = SlurmQueue()
     answer.write_text("7_0 RUNNING\n7_1 PENDING\n")

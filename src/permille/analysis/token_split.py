@@ -199,7 +199,7 @@ def _by_windows(recording: Recording, query: Span, times: RequestTimes) -> Token
     others = disturbance.of_span(recording.cpu, query)
     if others is not None and others.disturbed:
         # Their work fills the gaps between ours, so that the windows look alike.
-        share = max(others.others, others.steal)
+        share = disturbance.worst_share(others)
         return TokenSplit(
             problem=f"others used {format_share(share)} of the CPU time during the query, too much"
             " for a regression"

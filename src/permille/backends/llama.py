@@ -12,10 +12,8 @@ unchanged, without a chat template.
 
 from __future__ import annotations
 
-import glob
 import http.client
 import json
-import re
 import secrets
 from collections.abc import Mapping
 from pathlib import Path
@@ -26,6 +24,7 @@ import msgspec
 from permille.backends import files
 from permille.backends.choosing import Step, next_step
 from permille.errors import ModelError
+from permille.hub.selection import shard_of, shards_with
 from permille.records import Record
 from permille.records.cell import Category, ModelFacts
 from permille.workload.outputs import Output
@@ -37,7 +36,6 @@ if TYPE_CHECKING:
     import xllamacpp
 
 _MAGIC = b"GGUF"
-_PART = re.compile(r"(.+)-\d{5}-of-(\d{5})\.gguf")
 _GENERAL: frozenset[Category] = frozenset({"general-purpose"})
 _ANY: frozenset[Category] = frozenset({"general-purpose", "task-specific"})
 _BIAS = 100.0
@@ -117,10 +115,11 @@ class LlamaBackend:
 
 def _parts(file: Path) -> list[Path]:
     """The files of a model, of which the study file names the only or the first one."""
-    part = _PART.fullmatch(file.name)
+    part = shard_of(file.name)
     if part is None:
         return [file]
-    return sorted(file.parent.glob(f"{glob.escape(part[1])}-*-of-{part[2]}.gguf"))
+    names = (beside.name for beside in file.parent.glob(f"*{part.suffix}"))
+    return [file.with_name(name) for name in shards_with(part, names)]
 
 
 class _Llama:

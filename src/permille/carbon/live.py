@@ -10,7 +10,6 @@ from __future__ import annotations
 import math
 import os
 import re
-import time
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Literal, Protocol, TypeVar
 
@@ -23,6 +22,7 @@ from permille.records import Record
 
 if TYPE_CHECKING:
     from http.client import HTTPResponse
+    from urllib.request import BaseHandler
 
 TOKEN_VARIABLE = "PERMILLE_ELECTRICITYMAPS_TOKEN"
 URL_VARIABLE = "PERMILLE_ELECTRICITYMAPS_URL"
@@ -151,15 +151,17 @@ class ElectricityMaps:
         from http.client import HTTPException
         from urllib.error import HTTPError
         from urllib.parse import urlencode
-        from urllib.request import Request, build_opener
+        from urllib.request import Request
+
+        from permille.deadline import open_url
 
         request = Request(
             f"{self._base_url}{path}?{urlencode({'zone': zone})}",
             headers={"auth-token": self._token, "Accept": "application/json"},
         )
         try:
-            with build_opener(_no_redirects()).open(request, timeout=self._timeout_s) as response:
-                return _bounded(response, time.monotonic() + self._timeout_s)
+            with open_url(request, self._timeout_s, _no_redirects()) as response:
+                return _bounded(response)
         # Before OSError, because HTTPError is a subclass of it.
         except HTTPError as error:
             with error:  # it holds the connection
@@ -171,7 +173,7 @@ class ElectricityMaps:
             ) from error
 
 
-def _no_redirects() -> type:
+def _no_redirects() -> BaseHandler:
     from urllib.request import HTTPRedirectHandler
 
     class NoRedirects(HTTPRedirectHandler):
@@ -180,21 +182,15 @@ def _no_redirects() -> type:
         def redirect_request(self, *_: object, **__: object) -> None:
             return None
 
-    return NoRedirects
+    return NoRedirects()
 
 
-def _bounded(response: HTTPResponse, deadline_s: float) -> bytes:
-    """Read the body. The deadline also cuts off a slow trickle: a socket's timeout covers one
-    read."""
-    content = bytearray()
-    # read1 returns what has come; read would wait for all of it, past the deadline.
-    while piece := response.read1(1 << 16):
-        content += piece
-        if len(content) > LARGEST_RESPONSE:
-            raise CarbonError(f"Electricity Maps' answer is over {LARGEST_RESPONSE} bytes")
-        if time.monotonic() > deadline_s:
-            raise TimeoutError("the answer takes too long")
-    return bytes(content)
+def _bounded(response: HTTPResponse) -> bytes:
+    # One byte more than allowed shows that there are too many.
+    content = response.read(LARGEST_RESPONSE + 1)
+    if len(content) > LARGEST_RESPONSE:
+        raise CarbonError(f"Electricity Maps' answer is over {LARGEST_RESPONSE} bytes")
+    return content
 
 
 def _refusal(status: int, zone: str) -> str:
@@ -223,9 +219,13 @@ def _live(zone: str, point: _Point) -> LivePoint:
         raise CarbonError(f"Electricity Maps' figure of {zone} is not an intensity: {value!r}")
     if point.datetime.tzinfo is None:
         raise CarbonError(f"Electricity Maps' figure of {zone} has a time without a time zone")
+    try:
+        start = point.datetime.astimezone(UTC)
+    except OverflowError as error:  # in UTC, it is before the year 1 or after the year 9999
+        raise CarbonError(f"Electricity Maps' figure of {zone} has an impossible time") from error
     return LivePoint(
         zone=zone,
-        start=point.datetime.astimezone(UTC),
+        start=start,
         g_per_kwh=value,
         estimated=point.is_estimated,
         method=point.estimation_method,

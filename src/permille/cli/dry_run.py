@@ -67,7 +67,7 @@ def dry_run(plan: Plan, args: argparse.Namespace) -> int:
     here = _fingerprint() if args.store.exists() else ""
     due = _due(plan, repeats, args, here)
     finished = trials - sum(due.values())
-    expected = _expected(plan, repeats, due, args, here)
+    expected = _expected(plan, due, args, here)
     models = {c.cell.model for c in plan.cells}
     datasets = {c.cell.dataset for c in plan.cells}
     forecast = DryRun(
@@ -167,15 +167,12 @@ def _fingerprint() -> str:
         opened.close()
 
 
-def _expected(
-    plan: Plan, repeats: int, due: dict[str, int], args: argparse.Namespace, here: str
-) -> Expected:
+def _expected(plan: Plan, due: dict[str, int], args: argparse.Namespace, here: str) -> Expected:
     """Seconds and kWh of what is left to run, and what they rest on; None where not known."""
     from permille.study.plan.forecast import forecast
     from permille.study.plan.published import published
 
-    left = sum(due.values())
-    if not left:
+    if not any(due.values()):
         return Expected(seconds=0.0, kwh=0.0, basis="every trial is finished")
     if (stored := _from_store(plan, due, args, here)) is not None:
         return stored
@@ -189,10 +186,7 @@ def _expected(
 
     # Last of all: it loads torch and measures for a few seconds.
     machine = calibrate(_device(plan))
-    rough = forecast(plan, repeats, machine)
-    # The forecast is of every trial on one machine, whether finished or not; with replicas, more
-    # than that may be left.
-    share = left / (len(plan.cells) * repeats)
+    rough = forecast(plan, due, machine)
     basis = (
         "rough, may be several times off: the published study's seconds on an A100, scaled by a"
         f" replica of {MODEL} timed on {machine.device} here"
@@ -202,9 +196,7 @@ def _expected(
     )
     if machine.power_w is not None:
         basis += f"; energy at the {format_number(machine.power_w)} W drawn meanwhile"
-    kwh = None if rough.kwh is None else rough.kwh * share
-    seconds = None if rough.seconds is None else rough.seconds * share
-    return Expected(seconds=seconds, kwh=kwh, basis=basis)
+    return Expected(seconds=rough.seconds, kwh=rough.kwh, basis=basis)
 
 
 def _device(plan: Plan) -> str:

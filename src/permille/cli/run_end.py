@@ -134,7 +134,7 @@ def _not_made(tally: RunTally) -> Iterator[tuple[str, str]]:
         )
     if tally.lost:
         yield (
-            f"{_trials(tally.lost)} not made because their nodes were lost; run the same command"
+            f"{_trials(tally.lost)} lost with their nodes, or did not arrive; run the same command"
             " again",
             "red",
         )

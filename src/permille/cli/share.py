@@ -2,8 +2,8 @@
 
 It is started as ``python -m permille.cli.share SHARD PLAN URL -- WORDS``.
 
-WORDS are those of the run's command line; the trials go to URL, a folder that the run reads. Not a
-command for people: an engine starts it.
+WORDS are those of the run's command line; the trials go to URL, a folder that the run reads. The
+rounds that they are of come on standard input. Not a command for people: an engine starts it.
 """
 
 from __future__ import annotations
@@ -36,6 +36,8 @@ def main() -> int:
 
 
 def _run(shard: str, digest: str, url: str, words: list[str]) -> int:
+    import msgspec
+
     from permille.cli.commands import run
     from permille.cli.engines import run_options
     from permille.cli.object_storage import measuring_store
@@ -47,7 +49,9 @@ def _run(shard: str, digest: str, url: str, words: list[str]) -> int:
     from permille.study.engines.local import engine
     from permille.study.engines.messages import digest_of
     from permille.study.engines.protocol import StudyRun
+    from permille.study.engines.share import Starts
 
+    starts = dict(msgspec.json.decode(sys.stdin.buffer.read(), type=Starts))
     args = make_parser("run", run).parse(words, argparse.Namespace(command=[], words=words))
     # The words are those of the whole run: this job has a part of the study and a store of its own,
     # and nobody who reads lines of JSON.
@@ -64,6 +68,7 @@ def _run(shard: str, digest: str, url: str, words: list[str]) -> int:
         args.store = Path(folder) / "share.db"
         pull(args.store, Bucket(url))
         with measuring_store(args) as store:
+            store.advance(starts)
             study = StudyRun(plan, store, run_options(args), RunReport(plan, store, args))
             return 0 if engine.run(study).tally.complete else 1
 

@@ -35,7 +35,7 @@ class _Used(NamedTuple):
 
     busy_s: float
     own_s: float
-    steal_s: float
+    steal_s: float | None
 
 
 def of_span(cpu: CpuSeries | None, span: Span) -> Disturbance | None:
@@ -46,10 +46,10 @@ def of_span(cpu: CpuSeries | None, span: Span) -> Disturbance | None:
     all_s = cpu.cpus * span.seconds
     # Every process's time is in whole ticks: the run's may add up to more than the machine's.
     others_s = max(0.0, used.busy_s - used.own_s)
-    most_s = max(others_s, used.steal_s)
+    most_s = max(others_s, used.steal_s or 0.0)
     return Disturbance(
         others=min(1.0, others_s / all_s),
-        steal=min(1.0, max(0.0, used.steal_s) / all_s),
+        steal=None if used.steal_s is None else min(1.0, max(0.0, used.steal_s) / all_s),
         disturbed=most_s - SLACK_S > DISTURBING * all_s,
     )
 
@@ -68,11 +68,14 @@ def _used(cpu: CpuSeries | None, span: Span) -> _Used | None:
         return None
     if span.t0_ns < cpu.t_ns[0] or span.t1_ns > cpu.t_ns[-1]:
         return None
+
+    def over_span(values: Sequence[float]) -> float:
+        return _at(cpu.t_ns, values, span.t1_ns) - _at(cpu.t_ns, values, span.t0_ns)
+
     used = _Used(
-        *(
-            _at(cpu.t_ns, values, span.t1_ns) - _at(cpu.t_ns, values, span.t0_ns)
-            for values in (cpu.busy_s, cpu.own_s, cpu.steal_s)
-        )
+        over_span(cpu.busy_s),
+        over_span(cpu.own_s),
+        None if cpu.steal_s is None else over_span(cpu.steal_s),
     )
     # The machine did less than the run: its times are not maintained (a sandbox).
     return None if used.busy_s + SLACK_S < used.own_s / 2 else used
@@ -106,7 +109,7 @@ def notes(phases: Mapping[str, Phase]) -> list[str]:
                 f"other processes used {format_share(others.others)} of the CPU time during the"
                 f" {name} span, which {_consequence(name)}"
             )
-        if others.steal >= DISTURBING:
+        if _steal(others) >= DISTURBING:
             lines.append(
                 f"the hypervisor took {format_share(others.steal)} of the CPU time during the"
                 f" {name} span (steal)"
@@ -139,8 +142,8 @@ def _over(runs: Sequence[Mapping[str, Phase]], noun: str) -> str | None:
         for phase in _judged(phases).values()
         if phase.disturbance is not None and phase.disturbance.disturbed
     ]
-    worst = max(max(one.others, one.steal) for one in found)
-    stolen = any(one.steal >= DISTURBING for one in found)
+    worst = max(worst_share(one) for one in found)
+    stolen = any(_steal(one) >= DISTURBING for one in found)
     used = any(one.others >= DISTURBING for one in found)
     subject = OVER_TRIALS[0 if not stolen else 2 if used else 1]
     return (
@@ -163,8 +166,16 @@ def refusal(phases: Mapping[str, Phase]) -> str | None:
         return (
             "--quiet-machine needs the CPU time of other processes, which is unknown for this trial"
         )
-    # There is a note: a disturbed span is above DISTURBING even without SLACK_S.
-    return f"{notes(phases)[0]} (--quiet-machine)" if known else None
+    if known:
+        # There is a note: a disturbed span is above DISTURBING even without SLACK_S.
+        return f"{notes(phases)[0]} (--quiet-machine)"
+    seen = [phase.disturbance for phase in _judged(phases).values()]
+    if any(one is not None and one.steal is None for one in seen):
+        return (
+            "--quiet-machine needs the CPU time that a hypervisor takes (steal), which is unknown"
+            " for this trial"
+        )
+    return None
 
 
 def only_quiet(trial: Trial) -> Trial:
@@ -173,6 +184,16 @@ def only_quiet(trial: Trial) -> Trial:
     if reason is None:
         return trial
     return msgspec.structs.replace(trial, status="invalid", reason=reason)
+
+
+def worst_share(seen: Disturbance) -> float:
+    """The larger of the shares that others and the hypervisor took, as far as they are known."""
+    return max(seen.others, _steal(seen))
+
+
+def _steal(seen: Disturbance) -> float:
+    """For comparisons with a bound, which an unknown share does not reach."""
+    return seen.steal or 0.0
 
 
 def _consequence(name: str) -> str:

@@ -24,6 +24,8 @@ IMPACTS = frozenset({"water", "wue", "embodied", "lifespan_years", "market_inten
 HARDWARE = frozenset({"embodied_kg", "share_in_use", "lifespan_years"})
 """The options for the SCI score."""
 
+# An option that a format takes without effect would pass for one that was applied: every format
+# refuses those that it does not declare.
 OWN_OPTIONS = frozenset({"link", "into", "benchmark"}) | IMPACTS | HARDWARE
 """The options that only exporters that declare them accept."""
 
@@ -74,6 +76,7 @@ class Export(NamedTuple):
     once the file is written, for a format without rows.
     """
 
+    # Bytes, and all of them: Parquet is no text, and the command writes a file whole or not at all.
     content: bytes
     rows: int | None = None
     notes: tuple[str, ...] = ()
@@ -84,6 +87,7 @@ class Export(NamedTuple):
 class Exporter(Protocol):
     """The protocol of a plug-in: a module-level object with these methods."""
 
+    # Asked before the store is opened: what a format cannot say is refused without reading it.
     def refusal(self, given: Set[str]) -> str | None:
         """Why the format cannot represent the request, or None. ``given`` has the names of the
         options that the user gave (``net``, ``pue``), and maybe
@@ -99,6 +103,7 @@ class Exporter(Protocol):
         ...
 
 
+# Apart from Exporter, so that a plug-in without options has nothing to declare.
 @runtime_checkable
 class WithOptions(Protocol):
     """An optional capability of an exporter: options that other formats refuse."""

@@ -36,7 +36,10 @@ def badge(results: Results) -> bytes:
     text = " · ".join(
         (f"{energy_text(row)} / 1,000", boundary_text(results, row), provenance_text(row))
     )
+    # A badge has no room for these; browsers show the title under the pointer, and screen readers
+    # read it.
     title = f"{named(row)} on {shown(row.dataset)}: {text}; 95 % interval {interval_of(row)}"
+    # By the colour, because a badge is read at a glance: an estimate is never green.
     return _drawn(text, title, _MEASURED if row.provenance == "measured" else _OTHER)
 
 

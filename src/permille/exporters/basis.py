@@ -71,11 +71,15 @@ def identity(row: ResultRow, results: Results) -> dict[str, str]:
         "model": row.model,
         "backend": row.backend,
         "device": row.device,
+        # Another tool's figures at several batch sizes all count: none supersedes another
+        # (analysis/comparable.py, split).
+        "batch_size": None if row.batch_size is None else f"{row.batch_size}",
         "weights": row.weights,
         "fingerprint": row.fingerprint,
         "source": row.source,
     }
     return {
+        # Empty, not left out: prometheus_client wants the same labels of all rows of a gauge.
         **{name: shown(text or "") for name, text in names.items()},
         "boundary": row.boundary,
         "idle": "left out" if results.net else "included",

@@ -51,11 +51,23 @@ from permille.units import counted, kwh_from_joules
 _TIME = "%Y-%m-%d %H:%M:%S"
 _PACKAGES = {"onnx": "onnxruntime", "llama": "xllamacpp"}
 """The package of a backend, if it has another name."""
-_INPUTS = {
-    "image-classification": "image", "object-detection": "image", "image-to-text": "image",
-    "image-text-to-text": "image", "automatic-speech-recognition": "audio",
+_DATA = {
+    **dict.fromkeys(
+        ("chat", "fill-mask", "question-answering", "summarization", "text-classification",
+         "text-generation", "token-classification", "translation"), ("text", "text"),
+    ),
+    **dict.fromkeys(
+        ("image-classification", "image-text-to-text", "image-to-text"), ("image", "text")
+    ),
+    "automatic-speech-recognition": ("audio", "text"),
+    "feature-extraction": ("text", "other"),
+    "object-detection": ("image", "other"),
+    "text-to-image": ("text", "image"),
+    "text-to-video": ("text", "video"),
+    "video-text-to-text": ("video", "text"),
 }  # fmt: skip
-_OUTPUTS = {"text-to-image": "image"}
+"""The ``dataType`` of a task's input and output (dataset_schema.json)."""
+_UNKNOWN_DATA = ("other", "other")
 
 
 class BoampsReportFormat:
@@ -113,6 +125,7 @@ def _run(trial: Trial, request: ExportRequest) -> _Run | None:
     if query is None:
         return None
     energy = within(query, request.boundary)
+    # As the row's own figure counts them (analysis/cell_energy.py): the two must agree.
     inferences = query.inferences or trial.protocol.inferences
     if not isinstance(energy, Bounded) or not inferences:
         return None
@@ -126,6 +139,7 @@ def _run(trial: Trial, request: ExportRequest) -> _Run | None:
 def _report(
     results: Results, row: ResultRow, runs: Sequence[_Run], quality: BoampsQuality | None
 ) -> dict[str, Any]:
+    # The newest: trials come in the order in which they were stored.
     facts = runs[-1].trial.environment.facts
     body = {
         "task": _task(results, row, runs),
@@ -145,10 +159,11 @@ def _report(
     digest = json.dumps(body, sort_keys=True)
     header = {
         "formatVersionSpecificationUri": SPECIFICATION,
-        # The same figures give the same id, so that a report that is sent twice counts once.
+        # The same figures give the same id, so that a report that is sent twice counts once. The
+        # schema prefers a uuid4, but that is another one each time.
         "reportId": str(uuid.uuid5(uuid.NAMESPACE_URL, digest)),
         "reportDatetime": datetime.now(UTC).strftime(_TIME),
-        "reportStatus": "draft",
+        "reportStatus": "draft",  # until a person adds what _notes() names
     }
     return {"header": header, **body}
 
@@ -174,11 +189,13 @@ def _task(results: Results, row: ResultRow, runs: Sequence[_Run]) -> dict[str, A
 
 def _algorithm(row: ResultRow, trial: Trial) -> dict[str, Any]:
     package = _PACKAGES.get(row.backend, row.backend)
+    # The schema wants one of the two: algorithmName is empty where a foundation model is used.
     name = "foundationModelName" if row.category == "general-purpose" else "algorithmName"
     version = trial.environment.facts.get(package)
     return known(
         **{name: named(row)},
         algorithmType=trial.facts.architecture and shown(trial.facts.architecture),
+        # in billions (algorithm_schema.json)
         parametersNumber=None if row.params is None else row.params / 1e9,
         framework=shown(package),
         frameworkVersion=version and shown(version),
@@ -191,8 +208,9 @@ def _data(row: ResultRow, usage: str) -> dict[str, Any]:
     tokens = None if each is None else (each.input if usage == "input" else each.output)
     if tokens is not None and tokens.value is not None:
         return {"dataUsage": usage, "dataType": "token", "dataQuantity": tokens.value}
-    kinds = _INPUTS if usage == "input" else _OUTPUTS
-    return {"dataUsage": usage, "dataType": kinds.get(row.task, "text"), "dataQuantity": 1}
+    read, made = _DATA.get(row.task, _UNKNOWN_DATA)
+    kind = read if usage == "input" else made
+    return {"dataUsage": usage, "dataType": kind, "dataQuantity": 1}
 
 
 def _measure(row: ResultRow, runs: Sequence[_Run]) -> dict[str, Any]:
@@ -217,6 +235,7 @@ def _measure(row: ResultRow, runs: Sequence[_Run]) -> dict[str, Any]:
 
 def _meters(runs: Sequence[_Run], kind: DomainKind) -> str | None:
     """The meters of the counted domains of a kind, such as ``rapl``."""
+    # Of the counted alone: a GPU beside the boundary has a meter, but no part in the energy.
     meters = {
         shown(domain.meter)
         for run in runs
@@ -229,7 +248,7 @@ def _meters(runs: Sequence[_Run], kind: DomainKind) -> str | None:
 def _began(runs: Sequence[_Run]) -> str | None:
     """When the first trial began (UTC); None if one does not know."""
     times = began(run.trial for run in runs)
-    return min(times).astimezone(UTC).strftime(_TIME) if times else None
+    return min(times).strftime(_TIME) if times else None
 
 
 def _quality(row: ResultRow) -> BoampsQuality | None:
@@ -237,6 +256,7 @@ def _quality(row: ResultRow) -> BoampsQuality | None:
     kwh = row.kwh_per_1000
     if kwh.value is None or kwh.low is None or kwh.high is None or kwh.value <= 0:
         return None
+    # BoAmps has one ± for both sides.
     return quality_within(max(kwh.value - kwh.low, kwh.high - kwh.value) / kwh.value)
 
 
@@ -284,6 +304,8 @@ def _counted(run: _Run) -> BoampsTrial:
 
 
 def _only(phase: Phase, energy: Bounded) -> Phase:
+    # Without its problems, which are all outside the boundary: an energy within it would have been
+    # refused. The importer knows by the boundary what is missing.
     domains = {name: phase.domains[name] for name in energy.domains}
     return Phase(
         seconds=phase.seconds,

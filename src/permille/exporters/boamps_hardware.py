@@ -13,6 +13,7 @@ from permille.errors import CarbonError
 from permille.exporters.single import shown
 from permille.records.trial import Trial
 
+# memorySize is in gigabytes (hardware_schema.json), and the fact is in GiB.
 _GB_PER_GIB = 2**30 / 1e9
 
 
@@ -42,12 +43,14 @@ def components(trial: Trial, counted: Sequence[str]) -> list[dict[str, Any]]:
         componentName=processor and shown(processor),
     )
     memory = {} if gib is None else {"memorySize": gib * _GB_PER_GIB}
+    # One, as the schema has it for a total: memorySize is that of each component.
     ram = [{"componentType": "ram", "nbComponent": 1, **memory}] if memory else []
     return [cpu, *_gpus(gpus, trial), *ram]
 
 
 def _gpus(domains: Sequence[str], trial: Trial) -> Iterator[dict[str, Any]]:
     """A component for each kind of GPU, as the meters name them, else as the model does."""
+    # "gpu:0: NVIDIA H100, gpu:1: …": a domain's name has a colon, but no blank after it.
     listed = trial.environment.facts.get("devices", "").split(", ")
     names = {domain: name for domain, _, name in (text.partition(": ") for text in listed)}
     kinds = Counter(names.get(domain) or trial.device or "" for domain in domains)

@@ -8,6 +8,7 @@ never 0.
 
 from __future__ import annotations
 
+import math
 from collections import Counter
 from collections.abc import Iterable, Iterator, Set
 from typing import Any
@@ -40,15 +41,17 @@ class CodeCarbonCsv:
     def export(self, request: ExportRequest) -> Export:
         """The file, and the number of trials left out, by reason."""
         reasons: Counter[str] = Counter()
-        written = 0
+        written = beyond = 0
 
+        # A generator, because a store may have 100,000 trials: one is in memory at a time.
         def rows() -> Iterator[dict[str, Any]]:
-            nonlocal written
+            nonlocal written, beyond
             for line in _lines(request.trials(), request.boundary, request.carbon):
                 if isinstance(line, Refused):
                     reasons[line.reason] += 1
                 else:
                     written += 1
+                    beyond += not _adds_up(line)
                     yield without_controls(line)
 
         content = as_csv(rows()).encode()
@@ -56,6 +59,9 @@ class CodeCarbonCsv:
             f"{counted(count, 'trial is', 'trials are')} left out: {reason}"
             for reason, count in reasons.items()
         )
+        if beyond:
+            lines = counted(beyond, "line has", "lines have")
+            notes = (*notes, f"{lines} energy of other parts, in energy_consumed alone")
         return Export(content, written, notes)
 
 
@@ -88,6 +94,7 @@ def _line(
     country = place if place is not None and len(place) == 3 else None
     return {
         "timestamp": trial.started,
+        # What the runs of a model have in common here: the importer takes it for the model.
         "project_name": trial.cell.model,
         # The importer knows a run by this, so that the same file imported twice counts once.
         "run_id": trial.uid,
@@ -101,6 +108,7 @@ def _line(
         "country_name": carbon.name if country else None,
         "country_iso_code": country,
         "region": None if country else place,
+        # permille's own name of a fact first, and then that of an imported CodeCarbon file.
         "os": facts.get("system") or facts.get("os"),
         "python_version": facts.get("python") or facts.get("python_version"),
         "cpu_count": facts.get("cpus") or facts.get("cpu_count"),
@@ -124,6 +132,13 @@ def _joules(trial: Trial, energy: Bounded, kind: DomainKind) -> float | None:
     domains = trial.phases["query"].domains
     of_kind = [domains[name].energy_j for name in energy.domains if domains[name].kind == kind]
     return sum(of_kind) if of_kind else None
+
+
+def _adds_up(line: dict[str, Any]) -> bool:
+    """Whether the parts that the format has a column for are all of the energy. A wall meter's is
+    of none of them."""
+    parts = sum(line[f"{part}_energy"] or 0.0 for part in _PARTS)
+    return math.isclose(parts, line["energy_consumed"], rel_tol=1e-9, abs_tol=0.0)
 
 
 def _per(amount: float | None, seconds: float) -> float | None:

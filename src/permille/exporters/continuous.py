@@ -63,6 +63,8 @@ def _points(row: ResultRow, results: Results) -> list[EnergyPoint]:
     kwh = row.kwh_per_1000
     if kwh.value is None or kwh.low is None or kwh.high is None:
         return []
+    # Only what a benchmark measures: the services find its history by this name, and another number
+    # of trials must not begin a new one. Three names of 200 characters fit into Bencher's 1,024.
     subject = f"{shown(row.model)}: {shown(row.task)} on {shown(row.dataset)}"
     basis = f"{boundary_text(results, row)}, {provenance_text(row)}"
     return [

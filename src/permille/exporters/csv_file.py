@@ -12,4 +12,5 @@ def _csv(results: Results) -> bytes:
     return columns_as_csv(columns_of(results), one_line).encode()
 
 
+# No column says what is on the Pareto front, and finding it takes a large part of the time.
 exporter = OfResults(_csv, IMPACTS, fronts=False)

@@ -73,6 +73,7 @@ def _document(name: str, facts: ModelFacts) -> dict[str, Any]:
         Component(
             name=shown(file),
             type=ComponentType.FILE,
+            # Not by its name, which is untrusted: references must be unique in a document.
             bom_ref=f"file-{at}",
             hashes=[HashType(alg=HashAlgorithm.SHA_256, content=digest)],
         )
@@ -92,8 +93,10 @@ def _document(name: str, facts: ModelFacts) -> dict[str, Any]:
 def _card(rows: list[ResultRow], results: Results, facts: ModelFacts) -> dict[str, Any]:
     architecture = facts.architecture
     datasets = dict.fromkeys(shown(row.dataset) for row in rows)
+    # The schema has room for one task. Which figure is of which is in its properties.
+    tasks = {shown(row.task) for row in rows}
     parameters = {
-        "task": shown(rows[0].task),
+        **({"task": tasks.pop()} if len(tasks) == 1 else {}),
         **({"modelArchitecture": shown(architecture)} if architecture else {}),
         "datasets": [{"type": "dataset", "name": name} for name in datasets],
     }
@@ -112,6 +115,7 @@ def _quality(row: ResultRow) -> list[dict[str, Any]]:
     score = row.quality
     if score is None:
         return []
+    # As text, which the schema has for a value and its bounds (performanceMetric).
     metric = {"type": shown(score.metric), "value": f"{score.value}", "slice": shown(row.dataset)}
     if score.low is None or score.high is None:
         return [metric]

@@ -62,6 +62,7 @@ class EvalResultsFile:
         entry = EvalResultEntry(
             dataset_id=dataset,
             task_id=task,
+            # The entry has no field for a unit. It is that of the model-index, and in the notes.
             value=wh_from_kwh(kwh),
             date=f"{days[1]}",  # the last day: its trials are part of the score
             source_url=None if request.link is None else checked_link(request.link),

@@ -104,6 +104,7 @@ def as_page(label: Label) -> bytes:
     for name, text in label.facts:
         SubElement(listed, "dt").text = name
         value = SubElement(listed, "dd")
+        # By its text: facts() puts the link among the other values.
         if text == label.link:
             markup.link(value, label.link)
         else:
@@ -120,6 +121,7 @@ _CHARACTERS, _TITLE_CHARACTERS = 52, 42
 
 def as_picture(label: Label) -> bytes:
     """The same as an SVG picture."""
+    # The namespace as an attribute, for the reason that badge.py gives.
     svg = Element("svg", xmlns="http://www.w3.org/2000/svg", width=f"{_WIDTH}", role="img")
     SubElement(svg, "title").text = f"Energy of {label.model}: {label.energy} per 1,000 inferences"
     frame = SubElement(svg, "rect", x="1", y="1", width=f"{_WIDTH - 2}", fill="#fff", stroke="#222")
@@ -140,6 +142,7 @@ def as_picture(label: Label) -> bytes:
         for line in _wrapped(text, _CHARACTERS):
             y += _LINE
             _text(svg, line, _LEFT + _INDENT, y)
+    # Known only now: how many lines there are depends on the names and the notes.
     height = y + 24
     svg.set("height", f"{height}")
     svg.set("viewBox", f"0 0 {_WIDTH} {height}")

@@ -9,6 +9,7 @@ def page(title: str, style: str) -> tuple[Element, Element]:
     """An empty page and its ``main`` element."""
     html = Element("html", lang="en")
     head = SubElement(html, "head")
+    # First: it must be within the first 1,024 bytes (HTML Standard, 4.2.5.4).
     SubElement(head, "meta", charset="utf-8")
     SubElement(head, "meta", name="viewport", content="width=device-width, initial-scale=1")
     SubElement(head, "title").text = title

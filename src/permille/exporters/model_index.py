@@ -78,9 +78,11 @@ def _metric(
     from huggingface_hub import EvalResult
 
     value, low, high = figures
+    # model-index has no interval and no basis; args are free, and ModelCard gives them back.
     args = {"low": low, "high": high, "interval": "95 %", **rest}
     return EvalResult(
         task_type=shown(row.task),
+        # Required, the dataset's id on the Hub. One's own file has only its name.
         dataset_type=shown(row.dataset),
         dataset_name=shown(row.dataset),
         metric_type=kind,

@@ -28,6 +28,7 @@ class OtlpJson:
         """
         results = request.results()
         rows, notes = whole_rows(results)
+        # Once, because each row looks through all of them, and the iterator reads the store.
         trials = list(request.trials())
         labels = basis.identities(rows, results)
         times = [_last_ns(finished_of(row, trials)) for row in rows]
@@ -51,6 +52,7 @@ def _points(row: ResultRow, identity: dict[str, str], t_ns: int) -> list[MetricP
     kwh = row.kwh_per_1000
     if kwh.value is None or kwh.low is None or kwh.high is None:
         return []
+    # An empty text counts as a value (OpenTelemetry specification, common, AnyValue).
     attributes = {f"permille.{name}": text for name, text in identity.items() if text}
     value, low, high = map(joules_from_kwh, (kwh.value, kwh.low, kwh.high))
     return per_1000((value, low, high), attributes, t_ns)

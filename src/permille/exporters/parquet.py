@@ -15,4 +15,5 @@ def _parquet(results: Results) -> bytes:
         return as_parquet(columns, {name: TYPES.get(name, float) for name in columns})
 
 
+# As in csv_file.py.
 exporter = OfResults(_parquet, IMPACTS, fronts=False)

@@ -33,6 +33,9 @@ class PrometheusText:
         """
         results = request.results()
         rows, notes = whole_rows(results)
+        # A gauge without labels, which no row gives any, would be exported as 0.
+        if not rows:
+            return Export(b"", 0, notes)
         labels = basis.identities(rows, results)
         return Export(_text(rows, labels), len(rows), notes)
 
@@ -45,7 +48,7 @@ def _text(rows: list[ResultRow], labels: list[dict[str, str]]) -> bytes:
     registry = CollectorRegistry()
     for suffix, meaning in _PARTS.items():
         name = f"permille_energy_per_1000{suffix}_joules"
-        gauge = Gauge(name, meaning, labels[0] if labels else (), registry=registry)
+        gauge = Gauge(name, meaning, labels[0], registry=registry)
         for row, values in zip(rows, labels, strict=True):
             kwh = getattr(row.kwh_per_1000, suffix.removeprefix("_") or "value")
             gauge.labels(**values).set(joules_from_kwh(kwh))

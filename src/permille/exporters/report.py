@@ -73,7 +73,7 @@ class ReportPage:
         row = only_row(results)
         link = None if request.link is None else checked_link(request.link)
         trials = list(finished_of(row, request.trials()))
-        # The shipped study has figures and no trials.
+        # The newest trial's. The shipped study has figures and no trials.
         facts = trials[-1].facts if trials else ModelFacts()
         machine = trials[-1].environment.facts if trials else {}
         measured = ReportFigure(results, row, facts, machine, measured_on(row, trials))

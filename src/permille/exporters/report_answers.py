@@ -169,8 +169,12 @@ def _pue_note(measured: ReportFigure) -> str:
 def _unit(row: ResultRow) -> ClauseAnswer:
     """The functional unit, and the energy of SCI for AI's own unit where it is counted."""
     image, tokens = row.per_unit.get("image"), row.per_token
+    # The draft's table (8.1) goes by the kind of system. "Classical ML" has the inference, and so
+    # has image classification (9.2).
     if row.task == "text-to-image":
         own = ("image", image)
+    elif row.task == "text-to-video":
+        own = ("second of video", None)
     elif row.category == "general-purpose" or tokens is not None:
         own = ("token, input or output", tokens.all if tokens else None)
     else:

@@ -15,7 +15,11 @@ from permille.metrics import interval_text
 from permille.records.trial import Trial
 from permille.units import counted, format_energy_kwh, format_mass_g, format_share
 
+# Twice the longest id on the Hub, which has 96 characters.
 _MOST_CHARACTERS = 200
+# Whatever else a store says is a wrong clock or no date. OTLP has times as unsigned 64-bit
+# nanoseconds since 1970 (opentelemetry/proto/metrics/v1/metrics.proto), which end in 2554.
+_FIRST_YEAR, _LAST_YEAR = 1970, 2500
 
 
 def only_row(results: Results) -> ResultRow:
@@ -165,27 +169,27 @@ def finished_of(row: ResultRow, trials: Iterable[Trial]) -> Iterator[Trial]:
 
 
 def began(trials: Iterable[Trial]) -> list[datetime] | None:
-    """When each of the trials began; None if one has no valid time."""
+    """When each of the trials began (UTC); None if one has no valid time."""
     times = []
     for trial in trials:
         try:
             moment = datetime.fromisoformat(trial.started)
-        except ValueError:
+            # CodeCarbon logs local times without their zone. As UTC they are right to within a day.
+            moment = moment.astimezone(UTC) if moment.tzinfo else moment.replace(tzinfo=UTC)
+        # OverflowError: in UTC, the first and the last hours of the calendar may be outside of it.
+        except (ValueError, OverflowError):
             return None
-        # CodeCarbon logs local times without their zone. As UTC they are right to within a day.
-        times.append(moment if moment.tzinfo else moment.replace(tzinfo=UTC))
+        if not _FIRST_YEAR <= moment.year <= _LAST_YEAR:
+            return None
+        times.append(moment)
     return times
 
 
 def measured_on(row: ResultRow, trials: Iterable[Trial]) -> tuple[date, date] | None:
-    """The first and the last day of the row's finished trials; None if one has no valid date."""
-    days = []
-    for trial in finished_of(row, trials):
-        try:
-            days.append(date.fromisoformat(trial.started[:10]))
-        except ValueError:
-            return None
-    return (min(days), max(days)) if days else None
+    """The first and the last day (UTC) of the row's finished trials; None if one has no valid
+    date."""
+    times = began(finished_of(row, trials))
+    return (min(times).date(), max(times).date()) if times else None
 
 
 def checked_link(link: str) -> str:
@@ -209,6 +213,7 @@ def checked_link(link: str) -> str:
 
 
 def _is_of(trial: Trial, row: ResultRow) -> bool:
+    # By its names: a row, as the JSON has it, does not say which cell it is of.
     cell = trial.cell
     of_trial = (trial.study, cell.task, cell.dataset, cell.model, cell.backend, trial.source)
     of_row = (row.study, row.task, row.dataset, row.model, row.backend, row.source)

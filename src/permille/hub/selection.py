@@ -7,7 +7,9 @@ A backend that supports models from the Hub has ``hub_format``, one of :data:`FO
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
+from pathlib import PurePosixPath
+from typing import NamedTuple
 
 from permille.errors import ModelError
 from permille.records import Record
@@ -18,9 +20,9 @@ COMMIT = re.compile(r"[0-9a-f]{40}")
 _READERS = (".json", ".txt", ".model", ".jinja", ".tiktoken")
 """Configurations, vocabularies, tokenizers, templates."""
 _PICKLES = (".bin", ".pt", ".pth", ".ckpt", ".pkl")
-_SHARD = re.compile(r"(.*)-\d{5}-of-(\d{5})(\.\w+)")
-_PART = re.compile(r"(?:model|diffusion_pytorch_model)(?:-\d{5}-of-\d{5})?\.safetensors")
-"""The weights of a part of a pipeline, excluding variants such as model.fp16.safetensors."""
+_SHARD = re.compile(r"(.+)-(\d{5})-of-(\d{5})(\.\w+)")
+_PIPELINE = ("model", "diffusion_pytorch_model")
+"""The stems of the weights in a part of a pipeline: of transformers' classes, and of diffusers'."""
 
 
 class Wanted(Record):
@@ -41,6 +43,31 @@ class Chosen(Record):
 
     names: tuple[str, ...]
     main: str | None = None
+
+
+class Shard(NamedTuple):
+    """One file of weights that are split into ``of``, by its name."""
+
+    stem: str
+    number: int
+    of: int
+    suffix: str
+
+
+def shard_of(name: str) -> Shard | None:
+    """The parts of a shard's name; None for a file that holds all the weights."""
+    match = _SHARD.fullmatch(name)
+    return match and Shard(match[1], int(match[2]), int(match[3]), match[4])
+
+
+def shards_with(first: Shard, names: Iterable[str]) -> list[str]:
+    """Of these names, the shards of the same weights."""
+    # Of the same number: a folder may have the same model split in two ways.
+    return sorted(
+        name
+        for name in names
+        if (shard := shard_of(name)) and shard._replace(number=first.number) == first
+    )
 
 
 def choose(wanted: Wanted, names: Sequence[str]) -> Chosen:
@@ -74,15 +101,23 @@ def transformers_weights(names: Sequence[str]) -> list[str]:
     if "model.safetensors" in names:
         return ["model.safetensors"]
     # Before any others: Mistral's repositories have the same weights in consolidated.safetensors.
-    shards = [n for n in names if re.fullmatch(r"model-\d{5}-of-\d{5}\.safetensors", n)]
+    shards = [n for n in names if _is_safetensors(n, "model")]
     return shards or [n for n in names if n.endswith(".safetensors")]
+
+
+def _is_safetensors(name: str, *stems: str) -> bool:
+    """Whether it is a file of these weights, whole or a shard. Variants have other stems, such as
+    ``model.fp16``."""
+    shard, path = shard_of(name), PurePosixPath(name)
+    stem, suffix = (shard.stem, shard.suffix) if shard else (path.stem, path.suffix)
+    return stem in stems and suffix == ".safetensors"
 
 
 def _diffusers(wanted: Wanted, names: list[str]) -> Chosen:
     if "model_index.json" not in names:
         raise ModelError(f"{_at(wanted)} has no model_index.json; it is not a diffusers pipeline")
     parts = [name for name in names if name.count("/") == 1]
-    weights = [n for n in parts if _PART.fullmatch(n.partition("/")[2])]
+    weights = [n for n in parts if _is_safetensors(n.partition("/")[2], *_PIPELINE)]
     if not weights:
         weights = _pickles(wanted, [], parts)
     return Chosen(names=("model_index.json", *weights, *_readers(parts)))
@@ -103,14 +138,12 @@ def _onnx(wanted: Wanted, names: list[str]) -> Chosen:
 def _gguf(wanted: Wanted, names: list[str]) -> Chosen:
     models = [name for name in names if name.endswith(".gguf")]
     # A model in several parts is named by its first; llama.cpp finds the others.
-    firsts = [n for n in models if not (m := _SHARD.fullmatch(n)) or "-00001-of-" in m[0]]
+    firsts = [n for n in models if not (shard := shard_of(n)) or shard.number == 1]
     model = _one(wanted, firsts, "GGUF file", None)
-    shard = _SHARD.fullmatch(model)
-    if shard is None:
+    first = shard_of(model)
+    if first is None:
         return Chosen(names=(model,), main=model)
-    # Of the same number of parts: a repository may have the same model split in two ways.
-    parts = [n for n in models if (m := _SHARD.fullmatch(n)) and m.group(1, 2) == shard.group(1, 2)]
-    return Chosen(names=tuple(parts), main=model)
+    return Chosen(names=tuple(shards_with(first, models)), main=model)
 
 
 def _one(wanted: Wanted, there: list[str], what: str, usual: str | None) -> str:
@@ -149,14 +182,15 @@ def _readers(names: Sequence[str]) -> list[str]:
 
 def _check_whole(wanted: Wanted, names: Sequence[str]) -> None:
     """Check that a file in several parts is complete."""
-    parts: dict[tuple[str, int], int] = {}
+    parts: dict[tuple[str, int], set[int]] = {}
     for name in names:
-        if match := _SHARD.fullmatch(name):
-            key = (match[1], int(match[2]))
-            parts[key] = parts.get(key, 0) + 1
-    for (stem, number), there in parts.items():
-        if there != number:
-            raise ModelError(f"{_at(wanted)}: {stem} has {there} of its {number} parts")
+        if shard := shard_of(name):
+            parts.setdefault((shard.stem, shard.of), set()).add(shard.number)
+    for (stem, of), numbers in parts.items():
+        # By their numbers: a stray shard of another upload must not stand in for a missing one.
+        there = len(numbers & set(range(1, of + 1)))
+        if there != of:
+            raise ModelError(f"{_at(wanted)}: {stem} has {there} of its {of} parts")
 
 
 def _at(wanted: Wanted) -> str:

@@ -51,7 +51,9 @@ def _trial(row: dict[str, str], options: Options) -> Trial:
     model, task = text(row, "model_name"), text(row, "task")
     if model is None or task is None:
         raise BadValue("model_name or task is missing")
-    error = text(row, "error_message")
+    # The end of a traceback has its message. The whole, up to 100 lines, would be repeated by
+    # every table of the failed trials.
+    error = (text(row, "error_message") or "")[-build.MAX_NAME :]
     answered = not_negative(row, "successful_prompts")
     # A run that answered and then failed has a figure for what it answered; a note says so.
     failed = None if answered else error or "no prompt was answered"
@@ -60,7 +62,7 @@ def _trial(row: dict[str, str], options: Options) -> Trial:
     }
     notes = ["GPU energy only; the file does not name the hardware"]
     if error and not failed:
-        notes.append(f"logged with an error: {error[: build.MAX_NAME]}")
+        notes.append(f"logged with an error: {error}")
     counts = {
         ours: value
         for ours, theirs in (
@@ -84,7 +86,7 @@ def _trial(row: dict[str, str], options: Options) -> Trial:
         repeat=0,
         status="failed" if failed else "done",
         reason=failed,
-        started=text(row, "timestamp") or "",
+        started=build.started(text(row, "timestamp")),
         protocol=Protocol(inferences=whole(row, "total_prompts"), name=SOURCE),
         environment=build.environment({}),
         source=SOURCE,

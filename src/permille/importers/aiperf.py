@@ -158,7 +158,7 @@ def _trial(raw: dict[str, Any], options: Options) -> Trial:
         repeat=0,
         status="done",
         reason=None,
-        started=(run.start_time or "")[:30],
+        started=build.started(run.start_time),
         protocol=Protocol(inferences=int(done + counts.get("failed", 0.0)), name=SOURCE),
         environment=build.environment(
             {

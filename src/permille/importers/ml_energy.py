@@ -165,7 +165,9 @@ def _trial(task: str, raw: dict[str, Any], options: Options) -> Trial:
             dataset=task,
             model=it.model_id,
             category=category,
-            backend="vllm" if it.max_num_seqs else "diffusers",
+            # What the benchmark serves them with (ml-energy/benchmark: configs/vllm, configs/xdit).
+            # xDiT is no backend of permille's: its figures are never taken for those of diffusers.
+            backend="vllm" if it.max_num_seqs else "xdit",
             settings={k: v for k, v in settings.items() if k != "model_id"}
             | {"batch_size": batch_size},
         ),

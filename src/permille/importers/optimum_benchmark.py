@@ -7,6 +7,7 @@ and RAM energy are CodeCarbon's estimates, GPU energy is from NVML. Inputs are r
 from __future__ import annotations
 
 import contextlib
+import json
 from collections.abc import Iterator
 from pathlib import PurePosixPath
 from typing import Annotated, Any
@@ -30,7 +31,9 @@ SOURCE = "optimum-benchmark"
 _QUERIES = (("forward",), ("call",), ("prefill", "decode"))
 """The parts of one call, by kind of model."""
 _CONFIG = "benchmark_config.json"
-_MAX_CONFIGS = 10_000
+# A config has about 3 KB: this is room for some 20,000 runs.
+_MAX_CONFIG_BYTES = 64 << 20
+"""The most characters of all configs of one import."""
 _TOLD_OR_IDLE = {
     "scenario": {
         "name", "_target_", "input_shapes", "iterations", "duration", "warmup_runs", "memory",
@@ -117,7 +120,7 @@ class OptimumBenchmarkImporter:
 
     def trials(self, source: Source, tally: Tally, options: Options) -> Iterator[Trial]:
         """One trial per report. The source is read twice, first for the configs."""
-        configs = _configs(source)
+        configs = _configs(source, tally)
         for member in source.members(tally.leave_out):
             path = PurePosixPath(member.name)
             if not member.is_of(".json"):
@@ -133,7 +136,8 @@ class OptimumBenchmarkImporter:
                 continue
             report = content.get("report", content)
             # benchmark.json contains both; benchmark_report.json is the report alone.
-            config = content.get("config", configs.get(str(path.parent)))
+            beside = configs.get(str(path.parent), "null")
+            config = content["config"] if "config" in content else json.loads(beside)
             tally.rows += 1
             try:
                 if config is None:
@@ -147,16 +151,27 @@ class OptimumBenchmarkImporter:
 importer = OptimumBenchmarkImporter()
 
 
-def _configs(source: Source) -> dict[str, Any]:
-    """The configs by their folder. The members of an archive come in any order, so one may stand
-    behind its report."""
-    configs: dict[str, Any] = {}
+def _configs(source: Source, tally: Tally) -> dict[str, str]:
+    """The configs by their folder, as JSON. The members of an archive come in any order, so one
+    may stand behind its report."""
+    configs: dict[str, str] = {}
+    room = _MAX_CONFIG_BYTES
     # An archive that cannot be read to its end gives what it has; the second reading reports it.
     with contextlib.suppress(ImportDataError):
         for member in source.members(lambda *_: None):
             path = PurePosixPath(member.name)
-            if path.name == _CONFIG and len(configs) < _MAX_CONFIGS:
-                configs[str(path.parent)] = document(member, Tally())
+            if path.name != _CONFIG:
+                continue
+            # As text: a document of empty lists takes twenty times the memory of its text.
+            text = json.dumps(document(member, Tally()))
+            room -= len(text)
+            if room < 0:
+                reason = (
+                    f"the configs have over {_MAX_CONFIG_BYTES >> 20} MiB: import the runs apart"
+                )
+                tally.leave_out(member.name, None, reason)
+                break
+            configs[str(path.parent)] = text
     return configs
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+from datetime import datetime
 from typing import Any
 
 import msgspec
@@ -29,6 +30,16 @@ def digest(content: object) -> str:
     """A digest of ``content`` in 16 hex digits, independent of the order of its keys."""
     # 64 bits: among a million runs, any two share a digest with a probability of 3e-8.
     return hashlib.sha256(msgspec.json.encode(content, order="sorted")).hexdigest()[:16]
+
+
+def started(text: str | None) -> str:
+    """When a run began, in ISO 8601 and the zone of its file, if that has one; empty if it is no
+    time."""
+    try:
+        # It also reads vLLM's form, 20251013-014803. As it is, that sorts behind any ISO 8601.
+        return datetime.fromisoformat((text or "").strip()).isoformat()
+    except ValueError:
+        return ""
 
 
 def seconds(ms: float | None) -> float | None:

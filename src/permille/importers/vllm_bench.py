@@ -139,7 +139,7 @@ def _done(run: ServedBenchmark, raw: dict[str, Any], options: Options) -> Trial:
         repeat=0,
         status="done",
         reason=None,
-        started=run.date[:30],
+        started=build.started(run.date),
         protocol=Protocol(inferences=run.completed + (run.failed or 0), name=SOURCE),
         environment=build.environment({}),
         source=SOURCE,

@@ -57,7 +57,7 @@ class CpuWatch:
         self._known: dict[int, ProcessTime] = {}  # as of the last observation
         self._ended_ticks = self._own_ticks = 0
         self._cpus = 0
-        self._looks: list[tuple[int, float, float, float]] = []
+        self._looks: list[tuple[int, float, float, float | None]] = []
 
     def look(self, *, now: bool = False) -> None:
         """Make an observation; with ``now`` even right after another."""
@@ -72,7 +72,7 @@ class CpuWatch:
             return  # the system does not report it: the series then does not cover the span
         t_ns = (before_ns + time.monotonic_ns()) // 2
         if not self._looks or t_ns > self._looks[-1][0]:
-            self._looks.append((t_ns, used.busy_s, own_s, used.steal_s or 0.0))
+            self._looks.append((t_ns, used.busy_s, own_s, used.steal_s))
 
     def begin(self) -> None:
         """Discard all but the last observation."""
@@ -83,8 +83,15 @@ class CpuWatch:
         """The observations; None if there are none."""
         if not self._looks:
             return None
-        t_ns, busy_s, own_s, steal_s = zip(*self._looks, strict=True)
-        return CpuSeries(cpus=self._cpus, t_ns=t_ns, busy_s=busy_s, own_s=own_s, steal_s=steal_s)
+        t_ns, busy_s, own_s, stolen_s = zip(*self._looks, strict=True)
+        steal_s = tuple(one for one in stolen_s if one is not None)
+        return CpuSeries(
+            cpus=self._cpus,
+            t_ns=t_ns,
+            busy_s=busy_s,
+            own_s=own_s,
+            steal_s=steal_s if len(steal_s) == len(t_ns) else None,
+        )
 
     def _own_s(self) -> float:
         family = self._family()

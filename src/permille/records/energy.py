@@ -51,10 +51,11 @@ class Refused(Record):
 
 class Disturbance(Record):
     """The shares of the machine's CPU time during a span used by processes outside the run and by
-    the hypervisor. ``disturbed``: enough to affect a figure."""
+    the hypervisor (None: the system does not report it). ``disturbed``: enough to affect a
+    figure, as far as they are known."""
 
     others: float
-    steal: float
+    steal: float | None
     disturbed: bool
 
 

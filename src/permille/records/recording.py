@@ -104,13 +104,14 @@ class Series(Record):
 
 class CpuSeries(Record):
     """Cumulative CPU seconds at increasing times: of the whole machine, of the run's own processes
-    (included in those), and steal time. All have the same length. ``cpus``: of the machine."""
+    (included in those), and steal time (None: the system does not report it). All have the same
+    length. ``cpus``: of the machine."""
 
     cpus: int
     t_ns: tuple[int, ...]
     busy_s: tuple[float, ...]
     own_s: tuple[float, ...]
-    steal_s: tuple[float, ...]
+    steal_s: tuple[float, ...] | None
 
 
 class RecorderStats(Record):

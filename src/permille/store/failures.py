@@ -19,8 +19,17 @@ _CORRUPT = {
 
 
 def is_corrupt(error: sqlite3.Error) -> bool:
-    """Whether the file is damaged, rather than locked or on a full disk."""
-    return getattr(error, "sqlite_errorcode", sqlite3.SQLITE_CORRUPT) & 0xFF in _CORRUPT
+    """Whether the file is damaged, rather than locked or on a full disk, or used wrongly."""
+    return _code(error) in _CORRUPT
+
+
+def _code(error: sqlite3.Error) -> int:
+    """SQLite's primary code; 0 of an error that is not SQLite's."""
+    # Python's module has errors of its own, without a code: of a connection that is closed, for
+    # example. Nothing is known of the file then, least of all that it needs a repair.
+    code: int = getattr(error, "sqlite_errorcode", 0)
+    # The low byte is the primary code; the others refine it (sqlite.org/rescode.html).
+    return code & 0xFF
 
 
 _NO_DATABASE = "file is not a database"
@@ -31,8 +40,7 @@ def failure(verb: str, path: Path, error: sqlite3.Error | UnicodeDecodeError) ->
     """SQLite's error as one line that says how to fix it."""
     if isinstance(error, UnicodeDecodeError):  # SQLite's message quotes a damaged schema
         return StoreError(damaged(path, "its schema"))
-    # The low byte is the primary code; the others refine it (sqlite.org/rescode.html).
-    code = getattr(error, "sqlite_errorcode", 0) & 0xFF
+    code = _code(error)
     if code in _CORRUPT:
         endless = code == sqlite3.SQLITE_INTERRUPT
         return StoreError(damaged(path, "reading it does not terminate" if endless else str(error)))

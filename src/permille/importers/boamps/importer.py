@@ -11,7 +11,6 @@ import math
 import re
 from collections import Counter
 from collections.abc import Iterator
-from datetime import datetime
 from typing import Any
 
 import msgspec
@@ -114,7 +113,7 @@ def _of_measure(report: BoampsReport, measure: BoampsMeasure, uid: str, options:
         repeat=0,
         status="done",
         reason=None,
-        started=_started(measure.measurement_date_time),
+        started=build.started(measure.measurement_date_time),
         protocol=Protocol(inferences=inferences or 0, name=SOURCE),
         environment=build.environment({"hardware": hardware}),
         source=SOURCE,
@@ -204,14 +203,6 @@ def _hub_task(family: str) -> str:
     return re.sub(r"[\s_-]+", "-", apart).lower() or build.UNKNOWN
 
 
-def _started(text: str | None) -> str:
-    """ISO 8601, in the zone of the report, which has none; empty if it is not a time."""
-    try:
-        return datetime.fromisoformat((text or "").strip()).isoformat()
-    except ValueError:
-        return ""
-
-
 def _params(task: BoampsTask) -> int | None:
     """Of the only algorithm."""
     numbers = [a.parameters_number for a in task.algorithms]
@@ -284,7 +275,7 @@ def _trial(
         repeat=trial.repeat,
         status="done",
         reason=None,
-        started=_started(trial.started),
+        started=build.started(trial.started),
         protocol=added.protocol,
         environment=environment,
         source=SOURCE,

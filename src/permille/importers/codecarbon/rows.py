@@ -189,16 +189,22 @@ def _line(at: int, row: dict[str, str]) -> Line:
     return Line(
         line=at,
         run_id=run_id[: build.MAX_NAME],
-        project=text(row, "project_name") or build.UNKNOWN,
-        task=text(row, "task_name"),
-        started=text(row, "timestamp") or "",
+        project=_name(row, "project_name") or build.UNKNOWN,
+        task=_name(row, "task_name"),
+        started=_name(row, "timestamp") or "",
         seconds=seconds,
         energy_kwh=energy_kwh,
         co2e_kg=co2e_kg,
         pue=pue,
-        machine={name: text(row, name) for name in _MACHINE},
+        machine={name: _name(row, name) for name in _MACHINE},
         doubts=_doubts(row, energy_kwh, seconds, pue),
     )
+
+
+def _name(row: dict[str, str], column: str) -> str | None:
+    # Cut at once: _MOST_LINES rows are held, and each may have a line of a MiB.
+    known = text(row, column)
+    return known and known[: build.MAX_NAME]
 
 
 def _doubts(

@@ -55,7 +55,10 @@ def detail(member: Member, tally: Tally) -> dict[str, Any]:
             tally.leave_out(member.name, number, f"not an entry of LoadGen: {error}")
             continue
         if entry.key in _WANTED and isinstance(entry.value, str | int | float):
-            entries[entry.key] = entry.value
+            # Cut here and not where it is read: a line may have a MiB, and the logs of MOST_RUNS
+            # runs are held at once.
+            value = entry.value
+            entries[entry.key] = value[:MOST_TEXT] if isinstance(value, str) else value
     return entries
 
 

@@ -7,9 +7,12 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Mapping
 from pathlib import PurePosixPath
+from typing import Any
 
 from permille.importers import Tally
+from permille.importers import trials as build
 from permille.importers.reading.files import Member, Source
 from permille.importers.reading.rows import BadValue, not_negative, rows, text, whole
 from permille.records import Record
@@ -99,6 +102,10 @@ _LENGTH_MODELS = {
 }
 
 
+MOST_HELD = 100_000
+"""The most runs or models about which something is held; the study has 6,513 runs."""
+
+
 class Place(Record):
     """A run's cell, its number in the cell, and whether the paper includes it."""
 
@@ -121,6 +128,7 @@ class Study:
     """Metadata of the study's runs and models."""
 
     def __init__(self) -> None:
+        # Of all files at once, since a run's file and the files about it come in any order.
         self.places: dict[str, Place] = {}
         self.params: dict[str, int] = {}
         self.quality: dict[tuple[str, str], Quality] = {}
@@ -176,7 +184,10 @@ def _read_places(member: Member, tally: Tally, study: Study) -> None:
             continue
         model = model_name(logged)
         repeats[model] = repeats.get(model, 0) + 1
-        study.places[run_id] = Place(
+        if _is_full(study.places, member, at, tally):
+            return
+        # As long as a run's own id may be (codecarbon/rows.py).
+        study.places[run_id[: build.MAX_NAME]] = Place(
             task=_TASKS[file["task"]],
             dataset=_DATASETS[file["dataset"]],
             category="general-purpose" if file["zero"] else "task-specific",
@@ -186,8 +197,18 @@ def _read_places(member: Member, tally: Tally, study: Study) -> None:
         )
 
 
+def _is_full(known: Mapping[Any, object], member: Member, at: int, tally: Tally) -> bool:
+    """Whether no more is held of this kind; the file is then left out from here on."""
+    if len(known) < MOST_HELD:
+        return False
+    tally.leave_out(member.name, at, f"more than {MOST_HELD:,} of them: not the study's data")
+    return True
+
+
 def _read_params(member: Member, tally: Tally, study: Study) -> None:
     for at, row in rows(member, tally, ("model_name", "num_parameters")):
+        if _is_full(study.params, member, at, tally):
+            return
         try:
             study.params[row["model_name"].strip()] = whole(row, "num_parameters")
         except BadValue as error:
@@ -196,6 +217,8 @@ def _read_params(member: Member, tally: Tally, study: Study) -> None:
 
 def _read_quality(member: Member, tally: Tally, study: Study) -> None:
     for at, row in rows(member, tally, ("model", *_SCORES)):
+        if _is_full(study.quality, member, at, tally):
+            return
         model = _SCORED_MODELS.get(row["model"].strip(), row["model"].strip())
         for column, (dataset, metric) in _SCORES.items():
             try:
@@ -209,6 +232,8 @@ def _read_quality(member: Member, tally: Tally, study: Study) -> None:
 
 def _read_lengths(member: Member, tally: Tally, study: Study) -> None:
     for at, row in rows(member, tally, ("Input", "Output", "model", "dataset")):
+        if _is_full(study.lengths, member, at, tally):
+            return
         dataset = _LENGTH_DATASETS.get(row["dataset"].strip().lower())
         model = _LENGTH_MODELS.get(row["model"].strip(), row["model"].strip())
         if dataset is None:

@@ -106,6 +106,7 @@ def check_replicas(hellos: Mapping[str, NodeHello], replicas: int) -> list[str]:
     machines = {
         kind: len({hellos[node].machine for node in nodes}) for kind, nodes in kinds.items()
     }
+    # Machines, not nodes: with two nodes on one machine, one of them could never be a replica.
     few = [kind for kind, count in machines.items() if count < replicas]
     if len(few) == len(kinds):
         most = counted(max(machines.values()), "machine")

@@ -80,6 +80,7 @@ class Homecoming:
             new = trial.uid not in known
             if new and self._is_surplus(trial, taken):
                 self.surplus += 1
+                # It has arrived all the same: what has not when a block ends counts as not made.
                 new = False
             elif new:
                 known.add(trial.uid)

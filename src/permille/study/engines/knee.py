@@ -90,6 +90,7 @@ def _settle(question: KneeQuestion, run: StudyRun, runner: Runner) -> PointCheck
     _measure(run, runner, run.plan.settings)
     point = question.check(run.plan, fingerprint)
     for settings in _more(run.plan.settings, point):
+        # A promise that is clearly kept, or clearly broken, needs no more repeats.
         if point is None or not point.straddles:
             break
         runner.take_up(msgspec.structs.replace(run.plan, settings=settings))

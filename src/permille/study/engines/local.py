@@ -41,6 +41,7 @@ class LocalEngine:
             ):
                 if options.require:
                     running.require_measured()
+                # A runner has its recorder for its life; what the run did is of all sessions.
                 tally = RunTally() if runner is None else runner.tally
                 runner = Runner(
                     run.plan,
@@ -52,6 +53,7 @@ class LocalEngine:
                     quiet=options.quiet,
                     tally=tally,
                 )
+                # For the first alone: a later session would discard what those before it measured.
                 if number == 0:
                     run.listener.ready(runner.schedule)
                     if options.fresh:

@@ -23,6 +23,7 @@ from permille.study.plan.grid import Plan
 # The body of a trial, and room for the id and the reason beside it.
 MAX_FRAME = MOST_BYTES + 2**16
 """The most bytes in a message: one trial with its recording."""
+# Of 32 hexadecimal digits each: the hello with all of them fits into a frame.
 MOST_UIDS = 1_000_000
 """The most trials that a node's store may hold."""
 M = TypeVar("M")
@@ -97,6 +98,7 @@ ToNode = HandOver | BlockOrder | Dismissal
 
 def digest_of(plan: Plan) -> str:
     """What must be equal for two machines to make the same trials: every cell with its protocol."""
+    # Sorted, because which trials are made does not depend on their order in the plan.
     cells = sorted((p.cell.id, protocol_key(plan.protocol_of(p))) for p in plan.cells)
     settings = plan.settings
     # With the limits, which are in no protocol: a trial that is stopped, or fails, on one machine
@@ -147,6 +149,8 @@ def read_frame(stream: IO[bytes]) -> bytes | None:
     (size,) = _LENGTH.unpack(head)
     if size > MAX_FRAME:
         raise ValueError(f"a message of {size} bytes, more than {MAX_FRAME}")
+    # Fewer bytes mean the end, because the stream is buffered (io.BufferedReader.read): the sender
+    # died within the message.
     body = stream.read(size)
     return body if len(body) == size else None
 

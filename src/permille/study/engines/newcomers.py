@@ -54,6 +54,7 @@ class Newcomers:
         return fitting
 
     def _unfit(self, hello: NodeHello, kinds: Collection[str]) -> str | None:
+        # In the order of gathering.check(), and for its reason.
         reason = other_version(hello) or other_plan(hello, self._plan)
         if reason is None and self._replicas > 1:
             reason = no_machine(hello)

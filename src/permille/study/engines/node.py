@@ -145,6 +145,7 @@ class _Node:
             self._maker.begin_block()
             for cell, round in order.cells:
                 made = self._maker.make(self._cells[cell], order.repeat, round)
+                # Before it is sent: its session goes with it, and is to know of its end.
                 self._maker.ended(made)
                 self._send_trial(made.trial, made.failure)
             reference = self._maker.end_block()

@@ -34,6 +34,7 @@ class RunOptions:
     pass_env: Sequence[str] = ()
     sessions: int = 1
     every: datetime.timedelta = datetime.timedelta()
+    # As on the command line: an engine may be a plug-in, and only it knows what they mean.
     engine: Mapping[EngineOption, str] = field(default_factory=dict)
 
     @property
@@ -105,6 +106,8 @@ class StudyRun:
     store: Store
     options: RunOptions
     listener: Listener
+    # Nodes get no plan: its paths are those of this machine, and a node whose files differ is found
+    # out by the digest of the plan that it makes itself (messages.digest_of).
     words: Sequence[str] = ()
     origin: str = ""
 

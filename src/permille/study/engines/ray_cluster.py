@@ -59,10 +59,12 @@ class RayEngine:
             import ray  # noqa: F401
         if run.options.sessions > 1:
             raise UsageError("--sessions is for --engine local: run the command again another day")
-        if run.options.engine.get("address", "").startswith("ray://"):
+        address = _address(run.options)
+        if address.startswith("ray://"):
             raise UsageError(
-                "--address ray:// is Ray Client, which a run would not outlive; start the run on a"
-                " node of the cluster, and leave --address out or name HOST:PORT of its head"
+                f"{address} is of Ray Client, which a run would not outlive; start the"
+                " run on a node of the cluster, and leave --address and RAY_ADDRESS out or name"
+                " HOST:PORT of its head"
             )
 
     def run(self, run: StudyRun) -> RunOutcome:
@@ -249,7 +251,7 @@ def _cluster(options: RunOptions) -> Iterator[RayCluster]:
     """
     import ray
 
-    address = options.engine.get("address") or os.environ.get("RAY_ADDRESS") or "auto"
+    address = _address(options)
     try:
         if address != "auto":
             _reach(address)
@@ -264,6 +266,13 @@ def _cluster(options: RunOptions) -> Iterator[RayCluster]:
         yield RayCluster(options)
     finally:
         ray.shutdown()
+
+
+def _address(options: RunOptions) -> str:
+    """Of the cluster's head; ``auto``: Ray looks for a cluster that this machine is a node of."""
+    # Read here, although ray.init() would read it, too: it is looked at before Ray waits for
+    # minutes (_reach()).
+    return options.engine.get("address") or os.environ.get("RAY_ADDRESS") or "auto"
 
 
 def _reach(address: str) -> None:

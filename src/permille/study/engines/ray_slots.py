@@ -52,6 +52,8 @@ def joined(
     new = [node for node in usable if str(node["NodeID"]) not in known]
     if machines is not None:
         new = new[: max(0, machines - (len(usable) - len(new)))]
+    # With lost nodes, which `known` keeps: a host that joins again has another id, and needs a name
+    # that the driver does not take for the lost one's.
     hosts = Counter(name.partition("/")[0] for name in known.values())
     named: dict[str, Mapping[str, Any]] = {}
     for node in new:
@@ -64,6 +66,7 @@ def joined(
 def _usable(listed: Sequence[Mapping[str, Any]]) -> list[Mapping[str, Any]]:
     """Those that are alive and have CPUs to reserve, in the order of their names."""
     # By name, so that --machines N is the same nodes each time, whose stores may have trials.
+    # Without a CPU: a head that is started with --num-cpus=0 is to do no work (docs/cluster.md).
     return sorted(
         (node for node in listed if node["Alive"] and node["Resources"].get("CPU", 0) >= 1),
         key=lambda node: (str(node["NodeManagerHostname"]), str(node["NodeID"])),

@@ -3,6 +3,7 @@ again. Its trials go into a folder that the run and the job both reach."""
 
 from __future__ import annotations
 
+import contextlib
 import subprocess
 import sys
 from collections.abc import Sequence
@@ -37,6 +38,7 @@ def shares_of(plan: Plan) -> list[Share]:
     keys = [(p.cell.task, p.cell.dataset, p.cell.model) for p in plan.cells]
     count = len({key[:2] for key in keys})
     shares = []
+    # As --shard deals them (selection.py): by that option the job finds its share again.
     for number, dealt in enumerate(deal(keys, count, published()), 1):
         pair = dealt[0][:2]
         # A digest, because a dataset may have a name that no folder can have.
@@ -52,12 +54,19 @@ def part_of(plan: Plan, pair: Pair) -> Plan:
     return msgspec.structs.replace(plan, cells=cells)
 
 
-class ShareJob:
-    """What a job calls. It starts permille as a process, which needs no more than the words of the
-    run's command line, and waits for it."""
+Starts = tuple[tuple[tuple[str, ...], int], ...]
+"""Rounds of cells (``--fresh``), as :meth:`permille.store.Store.starts` has them."""
 
-    def __init__(self, share: Share, url: str, words: Sequence[str], folder: str) -> None:
+
+class ShareJob:
+    """What a job calls. It starts permille as a process, from the words of the run's command line,
+    and waits for it. ``starts``: the rounds that its trials are to be of."""
+
+    def __init__(
+        self, share: Share, url: str, words: Sequence[str], folder: str, starts: Starts = ()
+    ) -> None:
         self._share, self._url, self._words, self._folder = share, url, tuple(words), folder
+        self._starts = starts
         self._process: subprocess.Popen[bytes] | None = None
 
     def __call__(self) -> int:
@@ -69,7 +78,12 @@ class ShareJob:
                 *self._words,
             ],
             cwd=self._folder,
+            stdin=subprocess.PIPE,
         )
+        assert self._process.stdin is not None
+        # Not among the words, whose length the system limits: there may be thousands of cells.
+        with contextlib.suppress(BrokenPipeError), self._process.stdin as rounds:
+            rounds.write(msgspec.json.encode(self._starts))
         return self._process.wait()
 
     def checkpoint(self) -> object:
@@ -85,5 +99,5 @@ class ShareJob:
                 self._process.kill()
                 self._process.wait()
         # A new one: submitit pickles it, which a job with a process does not allow.
-        again = ShareJob(self._share, self._url, self._words, self._folder)
+        again = ShareJob(self._share, self._url, self._words, self._folder, self._starts)
         return submitit.helpers.DelayedSubmission(again)

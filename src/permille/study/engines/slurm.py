@@ -9,30 +9,26 @@ from __future__ import annotations
 
 import logging
 import os
-import secrets
 import shlex
 import shutil
 import time
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
-
-import msgspec
 
 from permille.errors import EngineError, StoreError, UsageError
 from permille.extras import extra
 from permille.interrupts import Interrupts
-from permille.output import write_whole
-from permille.records import Record
 from permille.records.trial import Trial
 from permille.store import REFERENCE_SOURCE
 from permille.store.cloud.bucket import Bucket
-from permille.store.cloud.mirror import pull_into
+from permille.store.cloud.mirror import pull_into, put
 from permille.study.engines.messages import digest_of
 from permille.study.engines.protocol import EngineOption, RunOutcome, StudyRun, Watch
-from permille.study.engines.share import Share, ShareJob, part_of, shares_of
+from permille.study.engines.remainder import missing, not_made
+from permille.study.engines.share import Share, ShareJob, Starts, part_of, shares_of
 from permille.study.engines.slurm_queue import ENDED, SlurmQueue, is_named, outside_of_a_job, queued
-from permille.study.plan.grid import Plan
+from permille.study.engines.submissions import Submissions, Submitted
 from permille.study.run.required import require_measured
 from permille.study.run.schedule import most_repeats
 from permille.study.run.tally import RunTally
@@ -44,14 +40,6 @@ POLL_S = 5.0
 # limit.
 MOST_TIMEOUTS = 100
 """How often a job that reaches its time limit is started again."""
-
-
-class _Submitted(Record):
-    """What a run leaves in its folder, so that the next one waits for the same jobs."""
-
-    plan: str
-    jobs: tuple[str, ...]
-    folders: tuple[str, ...]
 
 
 class SlurmEngine:
@@ -121,8 +109,11 @@ class _Wait:
         self._poll_s = poll_s
         self._queue = SlurmQueue()
         self._shares = shares_of(run.plan)
+        self._submissions = Submissions(
+            folder, run.plan.name, [share.folder for share in self._shares]
+        )
         self._buckets = {
-            share: Bucket(f"file://{folder / 'trials' / share.folder}", creates=True)
+            share: Bucket((folder / "trials" / share.folder).as_uri(), creates=True)
             for share in self._shares
         }
         self._tally = RunTally()
@@ -141,11 +132,11 @@ class _Wait:
         if kept:
             note(f"fetched {counted(kept, 'trial')} of earlier jobs")
         repeats = range(most_repeats(self._run.plan.settings))
-        missing = _missing(self._run, repeats)
-        self._tally.kept = len(self._run.plan.cells) * len(repeats) - sum(missing.values())
-        jobs = self._jobs(missing)
+        due = missing(self._run, repeats)
+        self._tally.kept = len(self._run.plan.cells) * len(repeats) - sum(due.values())
+        jobs = self._jobs(due)
         with self._run.listener.measuring(
-            missing, len(repeats), self._tally, at_once=_at_once(self._run.options.engine, jobs)
+            due, len(repeats), self._tally, at_once=_at_once(self._run.options.engine, jobs)
         ) as watch:
             while jobs:
                 ended = all(map(self._ended, jobs.values()))
@@ -154,18 +145,38 @@ class _Wait:
                     break
                 time.sleep(self._poll_s)
         # From here on, the next run submits what is missing instead of waiting for these jobs.
-        (self._folder / "submitted.json").unlink(missing_ok=True)
+        self._submissions.forget()
         for line in list(self._problems)[:5]:
             note(f"refused: {line}")
         for share, job in jobs.items():
-            if (reason := self._failure(job)) is not None:
-                note(f"the job of {' on '.join(share.pair)} {reason}")
-                part = part_of(self._run.plan, share.pair)
-                missing = _missing(self._run, repeats, self._failed)
-                self._tally.lost += _lost(missing, part, self._run)
+            self._account(share, job, repeats)
         return self._tally
 
-    def _jobs(self, missing: Mapping[str, int]) -> dict[Share, Any]:
+    def _account(self, share: Share, job: Any, repeats: range) -> None:
+        """Count what a job that has ended did not make."""
+        note, pair = self._run.listener.note, " on ".join(share.pair)
+        reason = self._failure(job)
+        if reason is not None:
+            note(f"the job of {pair} {reason}")
+        part = part_of(self._run.plan, share.pair)
+        left = not_made(self._run, part, repeats, self._failed)
+        self._tally.given_up += left.given_up
+        # How many repeats a cell needs is for the job to say, where precision decides.
+        if self._run.plan.settings.precision:
+            self._tally.lost += reason is not None
+        elif reason is not None:
+            self._tally.lost += left.to_do
+        else:
+            # A job that came to its end has tried them: an earlier run, which was stopped, fetched
+            # these trials, and nobody counted them.
+            self._tally.failed += left.failed
+            self._tally.left_out += left.left_out
+            self._tally.lost += left.unexplained
+            if left.unexplained:
+                trials = counted(left.unexplained, "trial")
+                note(f"{trials} of {pair} did not arrive, although the job ended well")
+
+    def _jobs(self, due: Mapping[str, int]) -> dict[Share, Any]:
         """The jobs of an earlier run, if they are still running; else new ones of what is
         missing."""
         by_folder = {share.folder: share for share in self._shares}
@@ -181,18 +192,22 @@ class _Wait:
                 by_folder[folder]: self._job(id)
                 for id, folder in zip(earlier.jobs, earlier.folders, strict=True)
             }
-        due = [
+        shares = [
             share
             for share in self._shares
-            if any(missing[p.cell.id] for p in part_of(self._run.plan, share.pair).cells)
+            if any(due[p.cell.id] for p in part_of(self._run.plan, share.pair).cells)
         ]
-        return self._submit(due) if due else {}
+        return self._submit(shares) if shares else {}
 
     def _submit(self, shares: Sequence[Share]) -> dict[Share, Any]:
         import submitit
 
         self._refuse_unrecorded()
-        name = f"permille-{self._run.plan.name}"[:51] + f"-{secrets.token_hex(4)}"
+        for share in shares:
+            self._hand_over(share)
+        # Before the jobs, and not taken back where sbatch fails: it may time out although Slurm has
+        # taken the jobs.
+        name = self._submissions.begin()
         options = self._run.options.engine
         executor = submitit.AutoExecutor(
             self._folder / "jobs", cluster=self._cluster, slurm_max_num_timeout=MOST_TIMEOUTS
@@ -210,12 +225,13 @@ class _Wait:
             **({"slurm_partition": options["partition"]} if "partition" in options else {}),
         )
         work = [
-            ShareJob(share, self._buckets[share].url, self._run.words, os.getcwd())
+            ShareJob(
+                *(share, self._buckets[share].url, self._run.words, os.getcwd()),
+                # Or the trials of a study that was started over would count for the round before.
+                self._starts_of(share),
+            )
             for share in shares
         ]
-        # Before the jobs: if this run is killed before it has their ids, the next has their name.
-        # It also stays where sbatch fails, which may time out although Slurm has taken the jobs.
-        write_whole(self._folder / "submitting", name.encode())
         try:
             with outside_of_a_job(self._run.listener.note):
                 jobs = executor.submit_array(work)
@@ -224,17 +240,33 @@ class _Wait:
                 f"Slurm refuses the jobs: {' '.join(str(error).split())[:300]}"
             ) from error
         ids = tuple(job.job_id for job in jobs)
-        record = _Submitted(
-            plan=digest_of(self._run.plan), jobs=ids, folders=tuple(one.folder for one in shares)
+        folders = tuple(one.folder for one in shares)
+        self._submissions.record(
+            Submitted(plan=digest_of(self._run.plan), jobs=ids, folders=folders)
         )
-        # As a whole: a file that a kill cut off would be refused as damaged.
-        write_whole(self._folder / "submitted.json", msgspec.json.encode(record))
-        (self._folder / "submitting").unlink()
         self._run.listener.note(
             f"submitted {counted(len(jobs), 'job')}, from {ids[0]} on; this command may be stopped:"
             " the same command waits for them again"
         )
         return dict(zip(shares, jobs, strict=True))
+
+    def _hand_over(self, share: Share) -> None:
+        """Put the share's trials that were not made by jobs into its folder: a job knows no others,
+        and would make them again on a machine of their kind."""
+        store, bucket = self._run.store, self._buckets[share]
+        there = {one.uid for listed in bucket.listed() for one in listed}
+        part = part_of(self._run.plan, share.pair)
+        for planned in part.cells:
+            for trial in store.trials(study=part.name, cell=planned.cell.id, source="permille"):
+                if trial.uid not in there:
+                    put(store, bucket, trial, store.raw(trial.uid))
+
+    def _starts_of(self, share: Share) -> Starts:
+        part = part_of(self._run.plan, share.pair)
+        cells = {(part.name, planned.cell.id) for planned in part.cells}
+        return tuple(
+            (key, round) for key, round in self._run.store.starts().items() if key[:2] in cells
+        )
 
     def _refuse_unrecorded(self) -> None:
         """Refuse to submit while jobs may be running whose ids a run did not come to record: new
@@ -243,33 +275,23 @@ class _Wait:
         Raises:
             EngineError: there are such jobs, or Slurm does not say.
         """
-        try:
-            name = (self._folder / "submitting").read_text(encoding="utf-8")
-        except FileNotFoundError:
-            return
-        waiting = is_named(name) if self._cluster == "slurm" else False
-        if waiting is None:
-            raise EngineError(
-                "an earlier run ended while it submitted jobs, and squeue does not say whether they"
-                " are running: try again when it answers"
-            )
-        if waiting:
-            raise EngineError(
-                "an earlier run ended while it submitted jobs, which are in Slurm's queue; wait"
-                f" until they end, or cancel them: scancel --name={shlex.quote(name)}"
-            )
+        for name in self._submissions.unrecorded():
+            waiting = is_named(name) if self._cluster == "slurm" else False
+            if waiting is None:
+                raise EngineError(
+                    "an earlier run ended while it submitted jobs, and squeue does not say whether"
+                    " they are running: try again when it answers"
+                )
+            if waiting:
+                raise EngineError(
+                    "an earlier run ended while it submitted jobs, which are in Slurm's queue; wait"
+                    f" until they end, or cancel them: scancel --name={shlex.quote(name)}"
+                )
 
-    def _submitted(self) -> _Submitted | None:
+    def _submitted(self) -> Submitted | None:
         """The jobs of an earlier run of which one is still running; None if there are none."""
-        try:
-            body = (self._folder / "submitted.json").read_bytes()
-        except FileNotFoundError:
-            return None
-        try:
-            record = msgspec.json.decode(body, type=_Submitted)
-        except (msgspec.DecodeError, RecursionError) as error:
-            raise EngineError(f"{self._folder / 'submitted.json'} is damaged: {error}") from error
-        return record if self._any_is_left(record.jobs) else None
+        recorded = self._submissions.recorded()
+        return next((one for one in recorded if self._any_is_left(one.jobs)), None)
 
     def _any_is_left(self, ids: Sequence[str]) -> bool:
         """Whether one of an earlier run's jobs is still waiting or running."""
@@ -321,6 +343,7 @@ class _Wait:
             pulled = pull_into(self._run.store, bucket, arrived.append)
             self._problems |= dict.fromkeys(pulled.problems)
             for trial in arrived:
+                # It is of no cell of the plan, but was paid for.
                 if trial.source == REFERENCE_SOURCE:
                     self._tally.add_cost(trial)
                     continue
@@ -330,28 +353,6 @@ class _Wait:
                 watch(trial)
                 if self._run.options.require:
                     require_measured(trial, self._run.options.require)
-
-
-def _missing(
-    run: StudyRun, repeats: range, besides: Collection[tuple[str, int]] = ()
-) -> dict[str, int]:
-    """The repeats of each cell that no machine has finished, without those ``besides``."""
-    done = set(besides)
-    for protocol in run.plan.by_protocol:
-        for tried in run.store.tried(run.plan.name, protocol):
-            if tried.status == "done":
-                done.add((tried.cell, tried.repeat))
-    return {
-        planned.cell.id: sum((planned.cell.id, repeat) not in done for repeat in repeats)
-        for planned in run.plan.cells
-    }
-
-
-def _lost(missing: Mapping[str, int], part: Plan, run: StudyRun) -> int:
-    """What a job that was lost did not make; at least 1, where precision decides."""
-    if run.plan.settings.precision:
-        return 1
-    return sum(missing[planned.cell.id] for planned in part.cells)
 
 
 def _at_once(options: Mapping[EngineOption, str], jobs: Mapping[Share, Any]) -> int:

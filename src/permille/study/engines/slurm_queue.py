@@ -80,7 +80,8 @@ def is_named(name: str) -> bool | None:
 def states_in_queue() -> dict[str, str] | None:
     """The state of each of this user's jobs by its id, also of those that ended some minutes ago;
     None if Slurm does not answer."""
-    # --array: a line for each element, by the id that submitit knows.
+    # --array: a line for each element, by the id that submitit knows. --states=all: by itself,
+    # squeue leaves out suspended jobs, which go on, and those that have ended (squeue(1)).
     words = ["squeue", "--noheader", "--array", "--states=all", "--format=%i %T", "--user"]
     shown = _answer([*words, str(os.getuid())])
     if shown is None:
@@ -94,6 +95,7 @@ def _left(states: dict[str, str]) -> frozenset[str]:
 
 def _accounted(id: str) -> str | None:
     """The state in which a job has ended by Slurm's accounting; None if it does not know."""
+    # --allocations: or each step of the job, such as its batch script, would have a line, too.
     words = ["sacct", "--noheader", "--parsable2", "--allocations", "--format=State", "--jobs", id]
     for line in _answer(words) or ():
         state = line.partition(" ")[0].strip()  # "CANCELLED by 1000"
@@ -103,8 +105,11 @@ def _accounted(id: str) -> str | None:
 
 def _answer(words: Sequence[str]) -> list[str] | None:
     """The lines that one of Slurm's programs prints; None if it is missing, or fails."""
+    # They are options (squeue(1)): SQUEUE_PARTITION, for one, would hide the jobs of other
+    # partitions, which would then count as lost.
+    environment = {n: v for n, v in os.environ.items() if not n.startswith("SQUEUE_")}
     try:
-        shown = subprocess.run(words, capture_output=True, text=True, check=False)
+        shown = subprocess.run(words, capture_output=True, text=True, check=False, env=environment)
     except FileNotFoundError:
         return None
     return shown.stdout.splitlines() if shown.returncode == 0 else None

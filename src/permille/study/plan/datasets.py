@@ -68,6 +68,7 @@ def _open(
 
 
 def _check_columns(given: DatasetEntry, task: Task, where: str) -> None:
+    # Here, where the task is known: to the study file, any further key of the table is a column.
     known = [name for name in (*task.inputs, task.reference, "id") if name]
     for column in given.columns:
         if column not in known:

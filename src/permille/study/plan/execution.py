@@ -26,6 +26,7 @@ def executions(plan: Plan) -> list[ModelExecution]:
         backend = plugins.load("backends", spec.backend)
         for each in backend.executes(spec) if isinstance(backend, Executing) else ():
             executed[ModelExecution(model=spec.id, kind=each.kind, what=each.what)] = None
+        # lm-eval's own tasks are code that the user has installed; a folder is named by the study.
         if planned.harness is not None and planned.harness.include_path is not None:
             what = f"the functions that the task of lm-eval names in {planned.harness.include_path}"
             executed[ModelExecution(model=spec.id, kind="code", what=what)] = None

@@ -1,12 +1,15 @@
 """A rough forecast of time and energy for cells of the published study on this machine. Pure.
 
 The study's seconds (on one A100) are scaled by the ratio of the calibration model's time here to
-its time there, because with one input at a time an A100 mostly waits. Lower bounds apply: reading
-the weights once per token, multiplying each token of a text with each weight and, for generated
-images, the operations of the A100, which it fully used.
+its time there, because with one input at a time an A100 mostly waits. What a batch gains over
+single inputs is left out: nothing tells it beforehand. Lower bounds apply: reading the weights once
+per token of a batch, multiplying each token of a text with each weight and, for generated images,
+the operations of the A100, which it fully used.
 """
 
 from __future__ import annotations
+
+from collections.abc import Mapping
 
 from permille.architectures.lengths import input_lengths
 from permille.records import Record
@@ -29,8 +32,9 @@ class Forecast(Record):
     kwh: float | None
 
 
-def forecast(plan: Plan, repeats: int, calibration: Calibration) -> Forecast:
-    """Seconds and kWh of every trial: idle baseline, loading, warm-up and queries."""
+def forecast(plan: Plan, trials: Mapping[str, int], calibration: Calibration) -> Forecast:
+    """Seconds and kWh of so many ``trials`` of each cell, by its id: idle baseline, loading,
+    warm-up and queries."""
     known = published()
     reference = known["text-classification", DATASET, MODEL].seconds
     total_s = 0.0
@@ -42,11 +46,14 @@ def forecast(plan: Plan, repeats: int, calibration: Calibration) -> Forecast:
             return Forecast(seconds=None, kwh=None)
         one_s = inference_s(planned, published_cell, calibration, reference)
         protocol = plan.protocol_of(planned)
-        # The time is looked at before each inference, so that the last one may exceed it.
-        warmup_s = min(protocol.warmup_max * one_s, WARMUP_S + one_s)
-        load_s = published_cell.params * calibration.load_s_per_param
-        total_s += protocol.idle_s + load_s + warmup_s + protocol.inferences * one_s
-    total_s *= repeats
+        # Warm-up counts calls, and one call is a batch (queries.warm_up). The time is looked at
+        # before each call, so that the last one may exceed it.
+        call_s = protocol.batch_size * one_s
+        warmup_s = min(protocol.warmup_max * call_s, WARMUP_S + call_s)
+        # Each trial's process imports the libraries for itself.
+        load_s = calibration.import_s + published_cell.params * calibration.load_s_per_param
+        trial_s = protocol.idle_s + load_s + warmup_s + protocol.inferences * one_s
+        total_s += trials[cell.id] * trial_s
     power_w = calibration.power_w
     return Forecast(
         seconds=total_s,
@@ -63,10 +70,12 @@ def inference_s(
     if cell.task == "text-to-image":
         bounds.append(published.seconds * A100_OPERATIONS_PER_S / calibration.operations_per_s)
     else:
-        # Each generated token needs all weights once more; an input needs them once, however long.
+        # Each generated token needs all weights once more, for all inputs of a batch together; an
+        # input needs them once, however long.
         generated = cell.settings.get("max_new_tokens", 1)
         width = BYTES_PER_PARAM[cell.settings.get("dtype", "float32")]
-        bounds.append(generated * width * published.params / calibration.bytes_per_s)
+        read_s = generated * width * published.params / calibration.bytes_per_s
+        bounds.append(read_s / planned.batch_size)
         lengths = input_lengths(cell.dataset)
         tokens = (lengths.tokens or 0) + (lengths.question_tokens or 0) if lengths else 0
         bounds.append(2 * published.params * tokens / calibration.operations_per_s)

@@ -70,6 +70,7 @@ def make(
         PermilleError: the first error, on one line, and how to fix it.
     """
     check_number(study)
+    # Each once, not for every task and dataset: its files are hashed.
     models = [
         open_entry(entry, study, allowed, fetch=fetch, modules=modules) for entry in study.models
     ]

@@ -45,6 +45,7 @@ def open_harness(
         if not folder.is_dir():
             raise StudyError(f"{at}: include_path {entry.include_path!r} is not a folder")
     _check_name(name, folder, at)
+    # Every file, whatever its name: a task's YAML may include others, and name Python functions.
     stamps = [] if folder is None else [
         Stamp.of(f"{HARNESS}{file.relative_to(folder)}", file)
         for file in sorted(folder.rglob("*"))

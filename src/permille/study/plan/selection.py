@@ -45,6 +45,7 @@ def select(study: StudyFile, chosen: Selection) -> StudyFile:
         named = _matching(chosen.models, [entry.id for entry in study.models], "--models")
         models = tuple(entry for entry in study.models if entry.id in named)
         study = msgspec.structs.replace(study, models=models)
+    # A study without any cell is for the plan to refuse, which names the model that has none.
     if chosen == Selection():
         return study
     keys = grid(study)

@@ -32,6 +32,7 @@ class Stamp(Record):
             sha256=_digest_once(file, status.st_size, status.st_mtime_ns, status.st_ino),
             size=status.st_size,
             mtime_ns=status.st_mtime_ns,
+            # A file of equal size and time, such as a copy with its times, may take its place.
             inode=status.st_ino,
         )
 

@@ -31,6 +31,7 @@ def swept(
         # Compared as text: 1, 1.0 and true are equal in Python, but are different settings.
         if len({_text(value) for value in values}) < len(values):
             raise StudyError(f"{at} {key}: a value occurs twice in the list; keep one")
+    # Before any is made: a few lists multiply to more than memory holds.
     count = math.prod(len(values) for values in lists.values())
     if count > MOST_MODELS:
         raise StudyError(f"{at}: its lists make {count:,} models; at most {MOST_MODELS:,}")

@@ -14,6 +14,7 @@ _SHOWN = 5
 def measured_anew(cells: Iterable[PlannedCell], before: Iterable[Trial]) -> Iterator[str]:
     """A sentence for each of ``cells`` that one of the trials ``before`` measured in an older
     form."""
+    # By names: the id of a cell is a hash of all that may have changed.
     newest: dict[tuple[str, str, str], Trial] = {}
     for trial in sorted(before, key=lambda trial: trial.started):
         newest[trial.cell.task, trial.cell.dataset, trial.cell.model] = trial

@@ -55,6 +55,7 @@ def meters_of(cells: Iterable[PlannedCell]) -> tuple[str, ...]:
 def works_elsewhere(planned: PlannedCell) -> bool:
     """Whether a server that permille did not start may do this model's work: a worker can reach one
     only with the network (an endpoint without ``serve``, a callable with ``network``)."""
+    # A server that permille starts is in the run's tree of processes, whose CPU time is its own.
     return planned.network and not planned.model.settings.get("serve")
 
 

@@ -63,6 +63,8 @@ def contradiction(
 
 def _unmarked(spans: Sequence[Span], began_ns: int, marks: Sequence[int]) -> str | None:
     """Every span must be between two marks of its own."""
+    # The recorder wrote down the times of the marks: a worker cannot name a time at which nothing
+    # was read.
     after_ns = began_ns
     for span in spans:
         if not any(after_ns <= mark_ns <= span.t0_ns for mark_ns in marks):

@@ -108,5 +108,7 @@ class Ledger:
         """Add a finished trial's energy to :meth:`values`."""
         query = trial.phases["query"]
         bounded = within(query, "compute")
+        # What was planned where the count is missing, as for the figure itself (CellEnergy).
+        inferences = query.inferences or trial.protocol.inferences
         if isinstance(bounded, Bounded):
-            self._values[trial.cell.id].append(per_1000(bounded.energy_j, query.inferences or 1))
+            self._values[trial.cell.id].append(per_1000(bounded.energy_j, inferences))

@@ -148,6 +148,7 @@ class TrialMaker:
         )
         attempt = Attempt(station.bench, assigned)
         trial = keep(self._store, *attempt.make())
+        # The reference tells how this machine drifts: work of another one brings it no nearer.
         if meter_of(planned) is None:
             self._since_reference_s += time.monotonic() - began_s
         failure = attempt.failure if attempt.same_again else None

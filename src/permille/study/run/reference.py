@@ -30,6 +30,7 @@ _NAME = "permille reference workload"
 def reference_cell() -> PlannedCell:
     """The cell; its answers are scored, so that undone work is noticed."""
     sample = Sample(id="0", inputs={"text": ""}, reference=reference_work.ANSWER)
+    # Without a digest: the cell's id is made of the work itself, below.
     dataset = Dataset(
         name=_NAME, samples=(sample,), digest="", labels=(reference_work.ANSWER,), usable_total=1
     )

@@ -16,9 +16,11 @@ def require_measured(trial: Trial, boundary: Boundary) -> None:
         MeterError: it is not; the trial is kept.
     """
     query = trial.phases.get("query")
+    # A failed trial has no figure that could pass for a measured one.
     if query is None or trial.status != "done":
         return
     spent = within(query, boundary)
+    # Nor has a refused one: the results give the reason in its place.
     if isinstance(spent, Refused) or spent.provenance is Provenance.MEASURED:
         return
     weak = [n for n, d in query.domains.items() if d.provenance is not Provenance.MEASURED]

@@ -104,6 +104,7 @@ class Schedule:
     def start_over(self) -> None:
         """Begin a new round of every cell; existing trials stay in the store."""
         for protocol, cells in self._plan.by_protocol.items():
+            # A round is of one kind of machine, and cells that an agent measures are of its kind.
             for fingerprint in dict.fromkeys(map(self._fingerprint, cells)):
                 its = [cell for cell in cells if self._fingerprint(cell) == fingerprint]
                 self._store.start_over(self._plan.name, its, protocol, fingerprint)
@@ -196,6 +197,7 @@ class Schedule:
         also fail, or None."""
         self.ledger.add(trial)
         reasons = self._failures.setdefault(trial.cell.id, [])
+        # A success or another failure in between shows that the next attempt may end otherwise.
         if failure is None or (reasons and _shape(reasons[-1]) != _shape(failure)):
             reasons.clear()
         if failure is not None:
@@ -233,6 +235,7 @@ class Schedule:
                     for cell, number in rounds.items()
                     if self._fingerprint(cell) == fingerprint
                 }
+            # A trial's machine is in its body, which is not unpacked unless replicas need it.
             tried += self._store.tried(plan.name, protocol, machines=self._replicas > 1)
         ledger = Ledger(tried, self._fingerprint, pool=self._pool, replicas=self._replicas)
         if self._stopping is not None:

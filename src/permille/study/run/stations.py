@@ -82,6 +82,7 @@ def recorders(plan: Plan, *, shared: bool) -> Iterator[Recorders]:
         here = None
         if any(meter_of(planned) is None for planned in plan.cells):
             here = stack.enter_context(Recorder(shared=shared))
+        # A recorder makes its own; without one here, what workers leave is still found by a token.
         token = os.urandom(16).hex() if here is None else here.token
         agents = {}
         for url in meters_of(plan.cells):

@@ -38,6 +38,7 @@ class RunTally:
     @property
     def complete(self) -> bool:
         """Whether every trial of the plan is finished."""
+        # `elsewhere` is not in it: the run that made those trials reports them.
         return not (self.failed or self.invalid or self.given_up or self.left_out or self.lost)
 
     def add(self, trial: Trial) -> None:
@@ -55,6 +56,7 @@ class RunTally:
         if trial.overhead:
             self.recorder_cpu_s += trial.overhead.cpu_s
             self.wall_s += trial.overhead.wall_s
+        # Within "node", whatever boundary the results have: the machine drew all of it.
         whole = trial.phases.get("whole")
         spent = within(whole, "node") if whole else None
         if isinstance(spent, Bounded):

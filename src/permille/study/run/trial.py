@@ -124,6 +124,7 @@ def make(
         stopping=stopping,
         notes=_notes(result, notes, recording, spans, phases),
         round=round,
+        # Of a trial that the meters failed, what the model printed explains nothing.
         last_lines=last_lines if failure else (),
         failure_kind=failure_kind if failure else None,
         schedule_lag=result.schedule_lag if result else None,

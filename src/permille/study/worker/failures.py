@@ -10,6 +10,7 @@ from permille.errors import InferenceError, ModelError
 from permille.units import counted, format_number
 from permille.workload.samples import Sample
 
+# No value that a model may return: None is one, and has an error of its own (scoring.py).
 FAILED: Any = object()
 """The value for an answer that failed."""
 
@@ -30,6 +31,7 @@ class FailureTally:
         Raises:
             ModelError: more have failed than the study allows; with the server's message.
         """
+        # Outside of the lock, or the clients of a server would send one request after the other.
         try:
             answer = self._infer(request)
         except InferenceError as error:

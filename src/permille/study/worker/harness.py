@@ -53,6 +53,7 @@ def harness_score(model: Loaded, task: HarnessTask, *, seed: int) -> HarnessScor
     report = lm_eval.simple_evaluate(
         model=lm,
         tasks=[task.task],
+        # As the plan has looked the name up (plan/harness.py), so that it is the same task.
         task_manager=TaskManager(
             include_path=task.include_path, include_defaults=task.include_path is None
         ),

@@ -47,6 +47,7 @@ class PausedPass:
         """Run each request once."""
         for request in requests:
             self._pause_if_due()
+            # Through the same loop as without pauses, so that a call is timed in the same way.
             self._one_pass(infer, (request,), durations_ns, answers)
 
     def _pause_if_due(self) -> None:
@@ -55,6 +56,8 @@ class PausedPass:
             self._since_ns = now_ns
         if now_ns - self._since_ns < self._pausing.every_s * 1e9:
             return
+        # Up to a whole period of the sensor (run/trial.py, pausing()): the next call begins in any
+        # part of it with equal chance.
         self._sleep(self._chance.uniform(0.0, self._pausing.up_to_s))
         self._since_ns = self._clock_ns()
         self.pauses.append((now_ns, self._since_ns))

@@ -1,0 +1,69 @@
+"""What of a study is not finished, by the trials in the run's store: jobs report no more of it than
+an exit code."""
+
+from __future__ import annotations
+
+from collections import Counter, defaultdict
+from collections.abc import Collection
+from typing import NamedTuple
+
+from permille.store import Tried
+from permille.study.engines.protocol import StudyRun
+from permille.study.plan.grid import Plan
+from permille.study.run.schedule import RETRIES
+
+
+class NotMade(NamedTuple):
+    """The trials that nobody has finished: ``given_up`` after their retries; ``failed`` less often;
+    ``left_out``, untried ones of a cell that has failed; and ``unexplained`` ones, of a cell that
+    has not."""
+
+    given_up: int
+    failed: int
+    left_out: int
+    unexplained: int
+
+    @property
+    def to_do(self) -> int:
+        """Those that the next run makes."""
+        return self.failed + self.left_out + self.unexplained
+
+
+def missing(run: StudyRun, repeats: range) -> dict[str, int]:
+    """The number of repeats of each cell that no machine has finished."""
+    done = {(one.cell, one.repeat) for one in _tried(run) if one.status == "done"}
+    return {
+        planned.cell.id: sum((planned.cell.id, repeat) not in done for repeat in repeats)
+        for planned in run.plan.cells
+    }
+
+
+def not_made(
+    run: StudyRun, part: Plan, repeats: range, counted: Collection[tuple[str, int]]
+) -> NotMade:
+    """What is not finished of a ``part`` of the plan, without the repeats, by cell, that are
+    ``counted`` as failed already."""
+    tried = _tried(run)
+    settled = {(one.cell, one.repeat) for one in tried if one.status == "done"} | set(counted)
+    failures: defaultdict[tuple[str, int], Counter[str]] = defaultdict(Counter)
+    for one in tried:
+        if one.status != "done":
+            # For each kind of machine, as the job itself counts them (Ledger).
+            failures[one.cell, one.repeat][one.fingerprint] += 1
+    failing = {cell for cell, _ in failures}
+    given_up = failed = left_out = unexplained = 0
+    for cell in (planned.cell.id for planned in part.cells):
+        for key in ((cell, repeat) for repeat in repeats):
+            if key in settled:
+                continue
+            most = max(failures[key].values()) if key in failures else 0
+            given_up += most > RETRIES
+            failed += 0 < most <= RETRIES
+            left_out += not most and cell in failing
+            unexplained += not most and cell not in failing
+    return NotMade(given_up, failed, left_out, unexplained)
+
+
+def _tried(run: StudyRun) -> list[Tried]:
+    plan = run.plan
+    return [one for protocol in plan.by_protocol for one in run.store.tried(plan.name, protocol)]
