@@ -217,6 +217,18 @@ def summary_of(of: Shown, boundary: str, *, net: bool) -> Summary:
     return msgspec.structs.replace(found, energy=found.net) if net else found
 
 
+def means_of(pairs: list[tuple[Shown, Shown]]) -> list[list[int]]:
+    """The numbers of pairs that are averaged: two or three of those in blocks, whose sessions are
+    the same, other ones, or partly the same."""
+    blocks = [
+        number
+        for number, (a, b) in enumerate(pairs)
+        if all(of.cell.summary.energy and of.cell.summary.energy.places for of in (a, b))
+    ]
+    threes = itertools.islice(itertools.combinations(blocks, 3), 0, None, 7)
+    return [list(of) for of in (*itertools.combinations(blocks, 2), *threes, blocks)]
+
+
 def same(found: dict[str, float | None] | None, said: dict[str, float | None]) -> None:
     if found is None:
         assert said["value"] is None
@@ -288,6 +300,7 @@ def test_the_pages_functions_give_the_command_lines_figures(
                 "document": sent(cells),
                 "settings": settings,
                 "pairs": [(a.id, b.id) for a, b in pairs],
+                "means": means_of(pairs),
                 "load": {
                     "document": sent(loads),
                     "promises": [
@@ -426,7 +439,8 @@ def _check(
                 ends = (said_part.low, said_part.high)
                 assert (part["low"], part["high"]) == pytest.approx(ends, rel=1e-9, abs=1e-9)
     ratios = []
-    for (a, b), found in zip(pairs, page["ratios"], strict=True):
+    by_number: dict[int, tuple[Summary, Summary, Estimate]] = {}
+    for number, ((a, b), found) in enumerate(zip(pairs, page["ratios"], strict=True)):
         sides = summary_of(a, boundary, net=net), summary_of(b, boundary, net=net)
         try:
             said_ratio = compare.ratio(*sides)
@@ -435,6 +449,9 @@ def _check(
             continue
         same(found, as_dict(said_ratio))
         ratios.append((*sides, said_ratio))
+        by_number[number] = ratios[-1]
+    for of_mean, found in zip(means_of(pairs), page["means"], strict=True):
+        same(found, as_dict(compare.over_cells([by_number[number] for number in of_mean])))
     if ratios:
         same(page["overall"], as_dict(compare.over_cells(ratios)))
     energies = [s.energy for s in (summary_of(of, boundary, net=False) for of in cells) if s.energy]

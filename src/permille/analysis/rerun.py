@@ -14,6 +14,8 @@ nothing about another day or machine. Sessions are therefore the unit, as Kalibe
 - Where sessions are of several machines, the machines are the unit: the mean is over their means,
   and the rerun interval is of a session on one more machine. Its variance is a combination of two
   mean squares, with the degrees of freedom of Satterthwaite (Biometrics Bull. 2, 1946).
+- A mean over cells that were measured in the same sessions is a mean over sessions, too: of the
+  cells' mean in each (:func:`over_cells`).
 - **components**: the variances of trials, sessions and machines, by the analysis of variance of
   unweighted means (Searle, Casella and McCulloch, Variance Components, 1992, chapter 5).
 
@@ -159,6 +161,29 @@ def of_values(session: str, values: Sequence[float], machine: str = "") -> Sessi
     """
     n, mean, sd = summary(values)
     return SessionMean(session=session, n=n, mean=mean, sd=sd, machine=machine)
+
+
+def over_cells(cells: Sequence[Sequence[SessionMean]]) -> list[SessionMean]:
+    """The mean of several cells in each of the sessions, which are the same in all of them.
+
+    What a session changes, it may change in every cell alike: the cells of one session are not
+    independent, but the means over its cells are, from session to session. They have no ``sd``: the
+    blocks of different cells are not draws of one quantity.
+    """
+    means: dict[str, list[SessionMean]] = {}
+    for one in (mean for cell in cells for mean in cell):
+        # Without the machine, which not every cell's trials know; a session is of one machine.
+        means.setdefault(one.session, []).append(one)
+    return [
+        SessionMean(
+            session=session,
+            n=sum(one.n for one in found),
+            mean=math.fsum(one.mean for one in found) / len(found),
+            sd=None,
+            machine=found[0].machine,
+        )
+        for session, found in means.items()
+    ]
 
 
 def rerun(sessions: Sequence[SessionMean]) -> Rerun:
