@@ -178,13 +178,16 @@ def overloads(clients: int) -> list[Trial]:
     )
 
 
-def timed_trial(seconds: float, failed: int, first_ns: list[int]) -> goodput.TimedTrial:
-    """A trial whose answers came in one piece, so that only the first token was waited for."""
-    one = trial(inferences=len(first_ns), counts={"failed": float(failed)})
+def timed_trial(
+    seconds: float, failed: int, first_ns: list[int], n: int | None = None
+) -> goodput.TimedTrial:
+    """A trial whose answers came in one piece, so that only the first token was waited for. ``n``:
+    of all its answers, of which those here were kept."""
+    one = trial(inferences=n or len(first_ns), counts={"failed": float(failed)})
     query = msgspec.structs.replace(one.phases["query"], seconds=seconds)
     one = msgspec.structs.replace(one, phases={"query": query}, uid=f"t{seconds}")
     times = AnswerTimes(
-        n=len(first_ns),
+        n=n or len(first_ns),
         first_ns=tuple(first_ns),
         token_ns=(0,) * len(first_ns),
         whole_ns=tuple(2 * first for first in first_ns),
@@ -197,9 +200,13 @@ SPREAD = [
     timed_trial(12.5, 3, [299_999_999, 150_123_456, 150_123_457, 2_000_000_000]),
     timed_trial(9.0, 1, [1_004_999_999, 1_000_000_001, 305_000_000]),
 ]
+SAMPLED = [
+    timed_trial(8.0, 40, [300_000_000, 300_000_001, 300_000_002], n=1000),
+    timed_trial(8.5, 41, [300_000_000, 300_000_001, 900_000_000], n=1001),
+]
 UNKNOWN = goodput.TimedTrial(SPREAD[0].trial, Refused(reason="a trial has no times"))
 SILENT = goodput.TimedTrial(msgspec.structs.replace(SPREAD[0].trial, phases={}), SPREAD[0].times)
-ANSWERS = [SPREAD, SPREAD[:1], [SPREAD[0], UNKNOWN], [SILENT], []]
+ANSWERS = [SPREAD, SPREAD[:1], SAMPLED, [SPREAD[0], UNKNOWN], [SILENT], []]
 LIMITS = [1e-7, 9.99e-7, 0.151, 0.3, 0.301, 0.305, 0.31, 0.6, 1.0, 1.01, 2.0, 4.0]
 """In seconds, with three significant digits at most, as people choose them."""
 

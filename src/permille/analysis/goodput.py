@@ -120,7 +120,12 @@ def goodput(
     energy, net = CellEnergy(trials, boundary).per(lambda trial: good[trial.uid] or None)
     return Goodput(
         per_s=per_s,
-        share=_share([good[trial.uid] for trial in trials], [tried(trial) for trial in trials]),
+        share=_share(
+            [good[trial.uid] for trial in trials],
+            [tried(trial) for trial in trials],
+            # Without a limit on a time, every answer counts, whether its times were kept or not.
+            sum(_seen(*one) for one in timed) if limits else sum(map(tried, trials)),
+        ),
         energy=energy,
         net=net,
         reason=None if all(good.values()) else "in a trial, no request kept every limit",
@@ -181,13 +186,22 @@ def tried(trial: Trial) -> int:
     return (trial.phases["query"].inferences or 0) + round(trial.counts.get("failed", 0.0))
 
 
-def _share(good: Sequence[float], tried: Sequence[int]) -> Estimate | None:
+def _seen(trial: Trial, times: AnswerTimes | Refused) -> int:
+    """The requests that the kept times stand on: a long trial keeps those of a part of its answers
+    (a worker's MOST_ANSWERS), and the failed ones count in the same proportion."""
+    if isinstance(times, Refused):
+        return 0
+    return len(times.whole_ns) * tried(trial) // times.n
+
+
+def _share(good: Sequence[float], tried: Sequence[int], seen: int) -> Estimate | None:
     """The mean over the trials. Its interval is that over the trials, but no narrower than that of
-    so many independent requests (Wilson's): trials that all have 100 % agree without knowing."""
+    as many independent requests as were ``seen`` (Wilson's): trials that all have 100 % agree
+    without knowing."""
     share = over_trials([one / of for one, of in zip(good, tried, strict=True)])
     if share is None or share.low is None or share.high is None:
         return share
-    alone = wilson(math.fsum(good) / sum(tried), sum(tried))
+    alone = wilson(math.fsum(good) / sum(tried), seen)
     lows, highs = [share.low, alone.low], [share.high, alone.high]
     return Estimate(
         value=share.value,
