@@ -56,16 +56,14 @@ def encoded(trial: Trial) -> bytes:
 
 
 def refusal_of_body(trial: Trial, body: bytes) -> str | None:
-    """Why a trial that was read from this body cannot be stored, or None."""
+    """Why a trial that was read from this body cannot be stored, and no figure can be computed of
+    it; None if it can. Every reader asks this: it takes one to two times as long as decoding, and a
+    twentieth of the time of the figures in a roll-up."""
     # JSON has no numbers that are not finite. If no number in it looks large, or has a sign, there
     # is none to be looked for, which would take most of a write.
-    return (_unbounded(trial) if _maybe_large(body) else None) or senseless_in_body(trial, body)
-
-
-def senseless_in_body(trial: Trial, body: bytes) -> str | None:
-    """The part of :func:`refusal_of_body` that every reader can afford, as it takes a quarter of
-    the time of decoding: why no figure can be computed of a trial read from this body, or None."""
-    return _senseless(trial) if _maybe_senseless(trial, body) else None
+    return (_unbounded(trial) if _maybe_large(body) else None) or (
+        _senseless(trial) if _maybe_senseless(trial, body) else None
+    )
 
 
 def _maybe_large(body: bytes) -> bool:
