@@ -120,7 +120,10 @@ def test_a_failed_trial_keeps_no_promise() -> None:
     failed = trial(model="4 clients", repeat=3, uid="f", status="failed", reason="overload")
     (point,) = chosen([*served("4 clients", 200, 0.5), failed]).points
     assert point.meets is None
-    assert "1 trial failed" in (point.checks[0].reason or "")
+    assert "1 trial failed and is in no figure" in (point.checks[0].reason or "")
+    another = msgspec.structs.replace(failed, uid="g", repeat=4)
+    (point,) = chosen([*served("4 clients", 200, 0.5), failed, another]).points
+    assert "2 trials failed and are in no figure" in (point.checks[0].reason or "")
 
 
 def test_no_errors_among_few_requests_do_not_show_a_low_rate() -> None:

@@ -349,7 +349,7 @@ def test_the_pages_functions_give_the_command_lines_figures(
 
 def in_node(script: str) -> Any:
     """What a script finds with these of the page's modules."""
-    names = ["figures", "format", "records", "ticks"]
+    names = ["figures", "format", "records", "say", "ticks"]
     modules = "".join(f'import * as {n} from "{WEB.as_uri()}/{n}.js";' for n in names)
     # Bounded memory: ticks that never end are an error here, not a machine that swaps.
     command = [str(NODE), "--max-old-space-size=64", "--input-type=module", "--eval"]

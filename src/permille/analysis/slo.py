@@ -198,8 +198,8 @@ def _check(summary: Summary, limit: Limit) -> LimitCheck:
             keeps, reason = None, lag
     if summary.failed and keeps:
         # What a failed trial saw is in no figure: the others would look better than the server is.
-        trials = counted(summary.failed, "trial")
-        keeps, reason = None, f"{trials} failed and is in no figure: run it again with --fresh"
+        trials = counted(summary.failed, "trial failed and is", "trials failed and are")
+        keeps, reason = None, f"{trials} in no figure: run it again with --fresh"
     return LimitCheck(limit=limit, figure=figure, keeps=keeps, reason=reason)
 
 
