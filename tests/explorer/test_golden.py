@@ -40,7 +40,7 @@ from permille.records.machine import Environment
 from permille.records.recording import Provenance
 from permille.records.trial import Protocol, Stopping, Trial
 from permille.tabular import as_csv
-from permille.units import format_energy_kwh
+from permille.units import MOST_TYPED, format_energy_kwh
 from tests.conftest import PATIENCE_S
 from tests.explorer import sweep
 from tests.records import ESTIMATED, cell, joules, trial
@@ -368,8 +368,9 @@ def test_what_the_address_asks_for_gives_every_axis_an_end() -> None:
     assert ticks == [[], [], [], [], [0.5, 1, 2, 5, 10, 20]]
     numbers = in_node(
         '[" ", "", "Infinity", "1e400", "1e308", "-1", "x", "0", "2.5"]'
-        ".map((text) => format.numberIn(text, 0, 1e18))"
+        ".map((text) => format.numberIn(text, 0, format.MOST))"
     )
+    assert in_node("format.MOST") == MOST_TYPED
     assert numbers == [None] * 7 + [0, 2.5]
 
 
