@@ -236,6 +236,13 @@ def means_of(pairs: list[tuple[Shown, Shown]]) -> list[list[int]]:
     return [list(of) for of in (*itertools.combinations(blocks, 2), *threes, blocks)]
 
 
+def groups_of(cells: list[Shown]) -> list[tuple[Shown, ...]]:
+    """Two or three cells, of the same sessions, of other ones or of none."""
+    known = [of for of in cells if of.cell.summary.energy and of.cell.summary.energy.spread().high]
+    threes = itertools.islice(itertools.combinations(known, 3), 0, None, 17)
+    return [*itertools.combinations(known, 2), *threes]
+
+
 def same(found: dict[str, float | None] | None, said: dict[str, float | None]) -> None:
     if found is None:
         assert said["value"] is None
@@ -308,6 +315,7 @@ def test_the_pages_functions_give_the_command_lines_figures(
                 "settings": settings,
                 "pairs": [(a.id, b.id) for a, b in pairs],
                 "means": means_of(pairs),
+                "groups": [[of.id for of in group] for group in groups_of(cells)],
                 "load": {
                     "document": sent(loads),
                     "promises": [
@@ -464,6 +472,10 @@ def _check(
         same(page["overall"], as_dict(compare.over_cells(ratios)))
     energies = [s.energy for s in (summary_of(of, boundary, net=False) for of in cells) if s.energy]
     same(page["mean"], as_dict(parity.mean_of_cells(energies)) | {"sessions": None})
+    for group, found in zip(groups_of(cells), page["groups"], strict=True):
+        of_group = [summary_of(of, boundary, net=False).energy for of in group]
+        mean = parity.mean_of_cells([energy for energy in of_group if energy])
+        same(found, as_dict(mean) | {"sessions": None})
     _check_categories(summaries, page["general"])
     ids = {id(s): of.id for s, of in zip(summaries, cells, strict=True)}
     assert page["answers"] == [[ids[id(a)], ids[id(b)]] for a, b in answer.pairs(summaries)]

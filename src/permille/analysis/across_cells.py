@@ -17,8 +17,9 @@ that they can make.
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
-from typing import NamedTuple
+from collections.abc import Callable, Sequence
+from operator import attrgetter
+from typing import NamedTuple, TypeVar
 
 import msgspec
 
@@ -26,6 +27,8 @@ from permille.analysis import intervals
 from permille.analysis.rerun import Rerun, SessionMean, rerun
 from permille.analysis.rerun import over_cells as means_over_cells
 from permille.records.energy import Estimate
+
+Cell = TypeVar("Cell")
 
 
 class CellInMean(NamedTuple):
@@ -54,7 +57,7 @@ def mean_of(cells: Sequence[CellInMean]) -> Estimate:
     Raises:
         ValueError: there are none, or a ratio is not positive.
     """
-    groups = _by_sessions(cells)
+    groups = by_sessions(cells, attrgetter("names"))
     mean = intervals.geometric_mean(
         [cell.ratio for cell in cells], [cell.shared for cell in cells], _own_half(groups)
     )
@@ -78,12 +81,21 @@ def with_rerun(plain: Estimate, over: Rerun) -> Estimate:
     )
 
 
-def _by_sessions(cells: Sequence[CellInMean]) -> list[list[CellInMean]]:
-    """The cells by their sessions; one whose sessions are unknown is by itself."""
-    groups: dict[object, list[CellInMean]] = {}
+def by_sessions(cells: Sequence[Cell], names: Callable[[Cell], frozenset[str]]) -> list[list[Cell]]:
+    """The cells by the ``names`` of their sessions; one whose sessions are unknown is by itself."""
+    groups: dict[object, list[Cell]] = {}
     for number, cell in enumerate(cells):
-        groups.setdefault(cell.names or number, []).append(cell)
+        groups.setdefault(names(cell) or number, []).append(cell)
     return list(groups.values())
+
+
+def half_of_sum(groups: Sequence[tuple[frozenset[str], float]]) -> float:
+    """The half-width of a sum over groups of cells, from each group's sessions and half-width: in
+    quadrature or, where groups share a session, as if they shared all."""
+    several = [sessions for sessions, _ in groups if len(sessions) > 1]
+    apart = len(frozenset().union(*several)) == sum(map(len, several))
+    halves = [half for _, half in groups]
+    return math.hypot(*halves) if apart else math.fsum(halves)
 
 
 def _together(group: Sequence[CellInMean]) -> Rerun:
@@ -97,13 +109,11 @@ def _own_half(groups: Sequence[Sequence[CellInMean]]) -> float | None:
     interval."""
     if any(cell.ratio.low is None for group in groups for cell in group):
         return None
-    halves = [_half_of_sum(group) for group in groups]
-    several = [group[0].names for group in groups if len(group[0].names) > 1]
-    apart = len(frozenset().union(*several)) == sum(map(len, several))
-    return (math.hypot(*halves) if apart else math.fsum(halves)) / sum(map(len, groups))
+    halves = [(group[0].names, _half_of_group(group)) for group in groups]
+    return half_of_sum(halves) / sum(map(len, groups))
 
 
-def _half_of_sum(group: Sequence[CellInMean]) -> float:
+def _half_of_group(group: Sequence[CellInMean]) -> float:
     """The half-width of the sum of the logarithms of cells of the same sessions."""
     if len(group) > 1 and len(group[0].names) > 1:
         half = _together(group).half

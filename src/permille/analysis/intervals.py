@@ -144,6 +144,14 @@ def on_log_scale(value: float, below: float, above: float) -> Estimate:
     )
 
 
+def half_above(value: float, half: float) -> float:
+    """How far above a value its interval reaches on the linear scale, by its half-width on the
+    logarithmic one."""
+    estimate = on_log_scale(value, half, half)
+    assert estimate.high is not None
+    return estimate.high - value
+
+
 def ratio_with_systematic(ratio: Estimate, below: float, above: float) -> Estimate:
     """Widen ``ratio`` by uncertainty that repeats cannot show: its logarithm may be off by
     ``below`` and ``above`` (k = 2). Each side is the root of the sum of squares on the log scale,

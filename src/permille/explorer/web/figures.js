@@ -536,19 +536,27 @@ export function overall(ratios) {
   const value = Math.exp(ratios.reduce((sum, r) => sum + Math.log(r.value), 0) / k);
   if (!ratios.every((r) => r.low && r.high)) return { value, low: null, high: null };
   const groups = bySessions(ratios);
-  const halves = groups.map(halfOfSum);
-  const several = groups
-    .map(([first]) => sessionsOf(first))
-    .filter((sessions) => sessions.length > 1)
-    .flat();
-  // Cells that share some of their sessions: as if they shared all, which is the most it can make.
-  const own = new Set(several).size === several.length ? Math.hypot(...halves) : sumOf(halves);
+  const own = acrossGroups(
+    groups.map((group) => ({ sessions: sessionsOf(group[0]), half: halfOfSum(group) })),
+  );
   const [below, above] = [0, 1].map((side) =>
     Math.hypot(own / k, sumOf(ratios.map((r) => r.shared?.[side] ?? 0)) / k),
   );
   const mean = onLogScale(value, below, above);
   const one = groups.length === 1 && sessionsOf(ratios[0]).length;
   return one ? withRerun(mean, overSessions(together(ratios))) : mean;
+}
+
+/**
+ * Half of the width of a sum over groups of cells: in quadrature or, where groups share a session,
+ * as if they shared all, which is the most that it can be.
+ * @param {{ sessions: string[]; half: number }[]} groups
+ */
+function acrossGroups(groups) {
+  const several = groups.map((of) => of.sessions).filter((names) => names.length > 1);
+  const names = several.flat();
+  const halves = groups.map((of) => of.half);
+  return new Set(names).size === names.length ? Math.hypot(...halves) : sumOf(halves);
 }
 
 /** @param {number[]} values */
@@ -613,8 +621,8 @@ function together(group) {
 }
 
 /**
- * The mean of several cells' joules, as permille.analysis.parity.mean_of_cells: spreads are
- * independent, the meter's error is common to all.
+ * The mean of several cells' joules, as permille.analysis.parity.mean_of_cells: what a session
+ * changes, and the meter's error, is common to all of its cells.
  * @param {Joules[]} list
  * @returns {Estimate}
  */
@@ -623,7 +631,17 @@ export function meanOfCells(list) {
   const k = list.length;
   const value = meanOf(list.map((e) => e.value));
   if (value <= 0 || list.some((e) => e.spread === null)) return { value, low: null, high: null };
-  const half = Math.hypot(...list.map((e) => (e.spread ?? 0) * e.value)) / k;
+  /** @type {Map<string | Joules, Joules[]>} */
+  const groups = new Map();
+  for (const each of list) {
+    const key = each.blocks ? JSON.stringify(namesOf(each)) : each;
+    groups.set(key, [...(groups.get(key) ?? []), each]);
+  }
+  const halves = [...groups.values()].map((group) => ({
+    sessions: namesOf(group[0]),
+    half: spreadOf(group),
+  }));
+  const half = acrossGroups(halves) / k;
   const [below, above] = /** @type {const} */ (["below", "above"]).map(
     (side) => list.reduce((sum, e) => sum + e.value * e[side], 0) / k,
   );
@@ -632,6 +650,29 @@ export function meanOfCells(list) {
     low: Math.max(0, value - Math.hypot(half, below)),
     high: value + Math.hypot(half, above),
   };
+}
+
+/** @param {Joules} of */
+const namesOf = (of) => [...new Set((of.blocks ?? []).map(([session]) => session))].sort();
+
+/**
+ * Half of the width of the sum of cells of the same sessions, from the spread alone.
+ * @param {Joules[]} group
+ */
+function spreadOf(group) {
+  if (group.length === 1 || namesOf(group[0]).length < 2)
+    return Math.hypot(...group.map((e) => (e.spread ?? 0) * e.value));
+  const means = new Map(
+    (group[0].blocks ?? []).map(([session, , , machine]) => {
+      const each = group.map((e) =>
+        meanOf((e.blocks ?? []).flatMap(([of, , log]) => (of === session ? Math.exp(log) : []))),
+      );
+      return [session, { mean: Math.log(meanOf(each)), machine }];
+    }),
+  );
+  const { half } = overSessions({ means, widened: Math.max(...group.map((e) => e.widened)) });
+  const total = sumOf(group.map((e) => e.value));
+  return (onLogScale(total, half, half).high ?? total) - total;
 }
 
 /**
