@@ -116,6 +116,16 @@ def test_a_percentile_of_too_few_answers_cannot_keep_but_can_break() -> None:
     assert check(summary, [Limit(name="latency_p95", most=0.5)]).meets is False
 
 
+def test_a_load_that_needs_nothing_above_idle_leaves_the_choice_without_a_cost() -> None:
+    slow = served("16 clients", 10, 3.0, idle_j=20.0)
+    loads = [s.above_idle() for s in summaries(served("1 client", 300, 0.1, idle_j=20.0), slow)]
+    found = choose(loads, [TTFT])
+    assert found.best is not None
+    assert found.cheapest is not None
+    assert (found.best.name, found.cheapest.name) == ("1 client", "16 clients")
+    assert found.cost is None
+
+
 def test_a_failed_trial_keeps_no_promise() -> None:
     failed = trial(model="4 clients", repeat=3, uid="f", status="failed", reason="overload")
     (point,) = chosen([*served("4 clients", 200, 0.5), failed]).points

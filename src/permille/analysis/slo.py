@@ -100,7 +100,8 @@ class OperatingChoice(Record):
     """The points, cheapest first, and the answer.
 
     ``best``: the cheapest that keeps the promise. ``cheapest``: of all. ``cost``: the energy of
-    ``best`` over that of ``cheapest``; None if they are the same. ``as_cheap``: points that keep
+    ``best`` over that of ``cheapest``; None if they are the same, or if one is not above 0.
+    ``as_cheap``: points that keep
     the promise and whose energy is within error of that of ``best``. ``undecided``: points of
     which the trials cannot tell whether they keep it, and which are cheaper than ``best`` by their
     figure. ``nearest``: without ``best``, the point with the smallest excess over a limit.
@@ -152,10 +153,17 @@ def _kept(
         points=tuple(points),
         best=best,
         cheapest=known[0],
-        cost=None if best is known[0] else ratio(best.summary, known[0].summary),
+        cost=None if best is known[0] else _cost(best.summary, known[0].summary),
         as_cheap=tuple(p for p in others if not needs_less(best.summary, p.summary)),
         undecided=tuple(p for p in known[: known.index(best)] if p.meets is None),
     )
+
+
+def _cost(best: Summary, cheapest: Summary) -> Estimate | None:
+    try:
+        return ratio(best, cheapest)
+    except CompareError:  # an energy above idle that is not above 0: the choice stands without it
+        return None
 
 
 def check(summary: Summary, promise: Sequence[Limit]) -> PointCheck:

@@ -464,7 +464,9 @@ function promiseWords(picked, asked) {
     cost && cheapest
       ? say`The promise costs ${times(cost)} the energy of the cheapest load,
         ${loadName(cheapest.cell)}.`
-      : say`The promise costs nothing: no load is cheaper.`,
+      : cheapest && cheapest !== best
+        ? say`${loadName(cheapest.cell)} is cheaper, but by no ratio: an energy is not above 0.`
+        : say`The promise costs nothing: no load is cheaper.`,
     asCheap.length
       ? say` As cheap within error: ${asCheap.map((p) => loadName(p.cell)).join(say`, `)}.`
       : "",
