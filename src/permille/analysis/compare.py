@@ -35,6 +35,7 @@ def compare(summaries: Sequence[Summary], a: str, b: str, *, net: bool = False) 
         raise CompareError(f"both names mean the same model, {a!r}")
     of_a = [s for s in summaries if s.cell.model == a]
     of_b = [s for s in summaries if s.cell.model == b]
+    # One dataset may have several pairs: of two machines, or of an import's batch sizes.
     pairs = [(x, y) for x in of_a for y in of_b if place(x) == place(y)]
     if not pairs:
         raise CompareError(_why_not(of_a, of_b, a, b))
@@ -267,8 +268,11 @@ def _of_domain(
 ) -> Iterator[tuple[float, float, float, float]]:
     """The coefficients of one domain: its scale or, of an estimate, those of time and of work; and
     a constant error, which weighs more on the side that draws less."""
+    # The wider bounds: the coefficient is one, however the two sides' readings describe it.
     low, high = max(x.low, y.low), max(x.high, y.high)
     if x.offset_j or y.offset_j:
+        # A bound of 1: the weights are the whole offset as it is, not a share of which a part is
+        # wrong.
         yield min(1.0, x.offset_j / total_a), min(1.0, y.offset_j / total_b), 1.0, 1.0
     if x.time_j is None or y.time_j is None:
         yield x.energy_j / total_a, y.energy_j / total_b, low, high

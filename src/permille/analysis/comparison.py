@@ -83,6 +83,7 @@ def _card(comparison: Comparison) -> Card:
             for name, ratio in _ratios(comparison)
         ),
         facts=("in brackets: 95 % intervals", *_basis(comparison)),
+        # Cells share devices and machines, and so most of what is to be said of them.
         notes=tuple(dict.fromkeys(notes)),
         ratios=True,
     )
@@ -108,6 +109,7 @@ def _basis(comparison: Comparison) -> list[str]:
     """The boundary, whether idle counts, and the provenance of both sides."""
     provenance = dict.fromkeys(side.provenance or "unknown" for side in _sides(comparison))
     return [
+        # Every cell was summarised within the same one: place() keeps others apart.
         comparison.cells[0].a.boundary,
         *(["above idle"] if comparison.net else []),
         *dict.fromkeys(

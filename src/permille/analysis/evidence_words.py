@@ -44,6 +44,7 @@ def over_sessions(estimate: Estimate, form: Callable[[float], str]) -> str | Non
         return None
     if estimate.sessions == 1:
         return ONE_SESSION
+    # Of several sessions, only the interval of a stopping rule has no rerun (Sums.intervals).
     if estimate.rerun_low is None or estimate.rerun_high is None:
         return STOPPED.format(sessions=estimate.sessions)
     low, high = form(estimate.rerun_low), form(estimate.rerun_high)

@@ -58,6 +58,7 @@ def request_limits(promise: Iterable[Limit]) -> dict[str, float]:
         if limit.name == ERROR_RATE:
             continue
         time, _, percentile = limit.name.partition("_")
+        # As text: p50, p95 and p99 are in the right order.
         highest[time] = max(highest.get(time, ("", 0.0)), (percentile, limit.most))
     return {time: most for time, (_, most) in highest.items()}
 
@@ -81,6 +82,7 @@ _CONTRADICTION = Refused(reason="the times of a trial's answers contradict its o
 
 
 def _is_consistent(times: AnswerTimes, trial: Trial) -> bool:
+    # A worker reports them, and a store of another program may hold anything.
     kept = len(times.whole_ns)
     return (
         0 < kept <= times.n == trial.phases["query"].inferences
@@ -117,6 +119,7 @@ def goodput(
         good[trial.uid] = count
     trials = [one.trial for one in timed]
     per_s = over_trials([good[trial.uid] / trial.phases["query"].seconds for trial in trials])
+    # None, not 0: without a request in time, there is no energy of one.
     energy, net = CellEnergy(trials, boundary).per(lambda trial: good[trial.uid] or None)
     return Goodput(
         per_s=per_s,

@@ -113,6 +113,7 @@ def inferences(spent_kwh: float, per_inference: Estimate) -> Estimate:
     """
     if not per_inference.value > 0:
         raise CompareError(f"the energy per inference must be above 0, not {per_inference.value}")
+    # JSON has no infinity: it would be written as null, which reads as unknown.
     if math.isinf(spent_kwh / per_inference.value):
         raise CompareError(f"{per_inference.value} kWh per inference is too small to compute with")
     low, high = per_inference.low, per_inference.high
@@ -157,11 +158,13 @@ def mean_of_cells(cells: Sequence[Sums]) -> Estimate:
     k = len(cells)
     spreads = [cell.spread() for cell in cells]
     value = math.fsum(spread.value for spread in spreads) / k
+    # The meter's part is relative to the mean, and of a mean of 0 or less has no meaning.
     if any(spread.high is None for spread in spreads) or value <= 0:
         return Estimate(value=value, low=None, high=None)
     groups = across_cells.by_sessions(cells, _sessions)
     halves = [(_sessions(group[0]), _half_of_group(group)) for group in groups]
     half = across_cells.half_of_sum(halves) / k
+    # Weighted by energy: it is one relative error of every cell, and so one of their sum.
     low, high = (
         math.fsum(spread.value * side for spread, side in zip(spreads, sides, strict=True))
         / (k * value)

@@ -133,6 +133,8 @@ def is_precise(over: Rerun, precision: float) -> bool:
     half = over.rerun_half
     if half is None or over.sessions < FEWEST_SESSIONS:
         return False
+    # As wide as it will be reported (selection_factor), or the run would stop before that is
+    # within.
     return SELECTION_CAUTION * half <= math.log1p(precision)
 
 
@@ -140,6 +142,7 @@ def selection_factor(over: Rerun, precision: float | None) -> float:
     """By how much the intervals of logarithms are to be wider because their sessions were repeated
     until they agreed within ``precision``; 1 without such a rule."""
     half = over.rerun_half
+    # Sessions that agree exactly have no width that a factor could change.
     if precision is None or not half:
         return 1.0
     return max(SELECTION_CAUTION, math.log1p(precision) / half)
@@ -235,6 +238,8 @@ def _rerun_half(machines: Sequence[Sequence[SessionMean]], n: int, sd: float) ->
     among = sd**2 * (1 + 1 / n)
     # The mean of several sessions varies less than the one session that is to come.
     within, df_within = _session_square(machines) if len(machines) > 1 else (0.0, 0)
+    # Of a machine's mean, its sessions leave 1 / n of their variance; one session more has all of
+    # it.
     rest = within * (1 - _mean_inverse([len(machine) for machine in machines])) if within else 0.0
     total = among + rest
     if not total:

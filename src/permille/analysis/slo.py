@@ -189,6 +189,8 @@ def is_overloaded(summary: Summary) -> bool:
 def _check(summary: Summary, limit: Limit) -> LimitCheck:
     promised = figure_of(summary, limit.name)
     figure, reason = promised.figure, promised.reason
+    # Not by a figure: an overloaded server has none, as its waiting times would have grown for
+    # ever.
     if promised.breaks:
         return LimitCheck(limit=limit, figure=figure, keeps=False, reason=reason)
     keeps: bool | None = None
