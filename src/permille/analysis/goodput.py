@@ -14,7 +14,7 @@ import msgspec
 
 from permille.analysis.cell_energy import CellEnergy
 from permille.analysis.cell_summary import Sums
-from permille.analysis.quality import wilson
+from permille.analysis.quality import over_trials_and_requests, wilson
 from permille.analysis.serving import over_trials
 from permille.analysis.slo import ERROR_RATE, Limit
 from permille.records import Record
@@ -198,16 +198,7 @@ def _seen(trial: Trial, times: AnswerTimes | Refused) -> int:
 
 
 def _share(good: Sequence[float], tried: Sequence[int], seen: int) -> Estimate | None:
-    """The mean over the trials. Its interval is that over the trials, but no narrower than that of
-    as many independent requests as were ``seen`` (Wilson's): trials that all have 100 % agree
-    without knowing."""
+    """The mean over the trials, of as many requests as were ``seen``."""
     share = over_trials([one / of for one, of in zip(good, tried, strict=True)])
-    if share is None or share.low is None or share.high is None:
-        return share
     alone = wilson(math.fsum(good) / sum(tried), seen)
-    lows, highs = [share.low, alone.low], [share.high, alone.high]
-    return Estimate(
-        value=share.value,
-        low=min(low for low in lows if low is not None),
-        high=min(1.0, max(high for high in highs if high is not None)),
-    )
+    return None if share is None else over_trials_and_requests(share, alone)

@@ -15,7 +15,6 @@ from permille.analysis.cell_summary import Summary
 from permille.analysis.comparable import place
 from permille.analysis.compare import ratio
 from permille.analysis.pareto import needs_less
-from permille.analysis.quality import wilson
 from permille.analysis.schedule_lag import Distortion, distortion, sent_late
 from permille.errors import CompareError
 from permille.records import Record
@@ -273,11 +272,11 @@ def _time(summary: Summary, name: str) -> tuple[Estimate | None, str | None]:
 
 
 def _error_rate(summary: Summary) -> tuple[Estimate | None, str | None]:
-    """The share of failed inferences with Wilson's interval."""
+    """The share of failed inferences with its interval."""
     failures = summary.failures
     if failures is None or not failures.tried:
         return None, "the backend does not count failed inferences"
-    return wilson(failures.share, failures.tried), None
+    return Estimate(value=failures.share, low=failures.low, high=failures.high), None
 
 
 def _joules(point: PointCheck) -> float:
