@@ -126,6 +126,11 @@ def test_an_energy_too_small_to_count_with_is_refused() -> None:
         inferences(1e6, Estimate(value=1e-320, low=None, high=None))
 
 
+def test_an_end_that_is_too_small_to_count_with_is_none() -> None:
+    found = inferences(1e6, Estimate(value=1e-6, low=1e-320, high=1e-5))
+    assert (found.low, found.high) == (pytest.approx(1e11), None)
+
+
 def test_the_interval_of_one_cell_is_students() -> None:
     from permille.analysis.intervals import mean
 

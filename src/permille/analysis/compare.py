@@ -150,8 +150,8 @@ def ratio(a: Side, b: Side) -> Estimate:
 
 
 def paired(a: Sums, b: Sums) -> list[SessionMean]:
-    """Each session's mean difference of logarithms, a - b, over the blocks that have both. None if
-    a stopping rule ended the trials of one, whose interval is that of the rule."""
+    """Each session's mean difference of logarithms, a - b, over the blocks that have both; empty
+    if a stopping rule ended the trials of one, whose interval is that of the rule."""
     values = (*a.block_values, *b.block_values)
     if a.asked or b.asked or not values or min(values) <= 0:
         return []

@@ -106,7 +106,7 @@ def row(
 
 def inferences(spent_kwh: float, per_inference: Estimate) -> Estimate:
     """Inferences to parity. A low energy per inference means many inferences, so the ends swap; the
-    high one is None if the energy's interval reaches 0.
+    high one is None if the energy's interval reaches 0, or so near that no float holds it.
 
     Raises:
         CompareError: the energy per inference is not above 0.
@@ -117,10 +117,11 @@ def inferences(spent_kwh: float, per_inference: Estimate) -> Estimate:
     if math.isinf(spent_kwh / per_inference.value):
         raise CompareError(f"{per_inference.value} kWh per inference is too small to compute with")
     low, high = per_inference.low, per_inference.high
+    most = math.inf if low is None or low <= 0 else spent_kwh / low
     return Estimate(
         value=spent_kwh / per_inference.value,
         low=None if high is None else spent_kwh / high,
-        high=None if low is None or low <= 0 else spent_kwh / low,
+        high=most if math.isfinite(most) else None,
     )
 
 

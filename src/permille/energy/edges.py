@@ -32,7 +32,7 @@ def edge_s(domain: Domain) -> float:
     sensor = domain.sensor
     if sensor is not None:
         return (sensor.window_s + sensor.period_s) / 4
-    return UNKNOWN_TICK_S if domain.tick_s is None else domain.tick_s
+    return tick_s(domain)
 
 
 def tick_s(domain: Domain) -> float:

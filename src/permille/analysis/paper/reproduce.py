@@ -226,7 +226,7 @@ def table5(cells: Sequence[StudyCell]) -> list[Table5Row]:
                 kwh_per_query=per_query,
                 published=printed.inferences,
                 from_rounded=from_rounded,
-                from_data=None if per_query is None else spent / per_query,
+                from_data=spent / per_query if per_query else None,
                 matches=how is not None,
                 agreement=how,
                 note=note,
