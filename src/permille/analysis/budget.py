@@ -22,6 +22,7 @@ class UncertaintyPart(Record):
 def parts(summary: Summary) -> tuple[UncertaintyPart, ...]:
     """The parts of a cell's interval. They combine in quadrature on each side."""
     sums = summary.energy
+    # Every part is relative to the figure.
     if sums is None or sums.mean <= 0:
         return ()
     spread = sums.spread()

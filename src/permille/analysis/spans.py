@@ -182,6 +182,8 @@ def pooled(
         boundary=boundary,
         pue=pue,
         provenance=bounded.provenance,
+        # A span that an exception ended may have done a part of its work: the energy of that part
+        # is known, and is not that of the whole.
         valid=energy is not None and not any(span.raised for span in spans),
         reason="; ".join(filter(None, [_raised(spans), bounded.reason])) or None,
         notes=(*notes, *_notes(spans, bounded.note, shared_out=share < 1)),

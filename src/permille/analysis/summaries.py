@@ -201,6 +201,8 @@ def _mean(values: Iterable[float | None]) -> float | None:
 
 def _failures(done: Sequence[Trial]) -> InferenceFailures | None:
     known = [
+        # A trial that does not count them is no trial without any: a share of 0 would be a server
+        # that never fails.
         (int(trial.counts["failed"]), query.inferences)
         for trial in done
         if "failed" in trial.counts
