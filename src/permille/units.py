@@ -13,6 +13,10 @@ JOULES_PER_KWH = 3.6e6
 
 NS_PER_S = 1_000_000_000
 
+MOST_TYPED = 10**18
+"""The largest number that a study file, a query or a field of the explorer's page (``MOST`` of its
+``format.js``) may hold: above any number of parameters, and what is computed of it stays finite."""
+
 KM_PER_MILE = 1.609344
 """The international mile, exactly (NIST SP 811, appendix B.8)."""
 

@@ -8,6 +8,7 @@ import msgspec
 import pytest
 
 from permille.analysis.goodput import Goodput, TimedTrial, goodput, request_limits, times_of
+from permille.analysis.quality import wilson
 from permille.analysis.slo import Limit
 from permille.records.answers import AnswerTimes, Latency
 from permille.records.energy import Refused
@@ -80,6 +81,25 @@ def test_a_part_of_the_answers_stands_for_all() -> None:
     found = of(TimedTrial(whole, answers(FAST, LATE, n=100)), ttft=0.5)
     assert found.per_s is not None
     assert found.per_s.value == pytest.approx(5.0)
+
+
+def test_a_part_of_the_answers_is_no_more_certain_than_itself() -> None:
+    """Three trials of 2,000 answers each, of which 20 were kept, all in time; 100 more failed."""
+    trials = [
+        TimedTrial(
+            trial(40.0, inferences=2000, repeat=repeat, counts={"failed": 100.0}),
+            answers(*[FAST] * 20, n=2000),
+        )
+        for repeat in range(3)
+    ]
+    found = of(*trials, ttft=0.5).share
+    alone = wilson(2000 / 2100, 3 * 21)
+    assert found is not None
+    assert (found.low, found.high) == pytest.approx((alone.low, alone.high))
+    # Whether they failed or not is known of all of them.
+    everything, of_all = of(*trials).share, wilson(2000 / 2100, 3 * 2100)
+    assert everything is not None
+    assert (everything.low, everything.high) == pytest.approx((of_all.low, of_all.high))
 
 
 def test_without_a_good_request_there_is_no_energy_of_one() -> None:

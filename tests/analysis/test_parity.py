@@ -19,7 +19,7 @@ from permille.analysis.parity import (
 from permille.analysis.study_cells import from_trials, sums
 from permille.errors import CompareError
 from permille.records.energy import Estimate
-from tests.records import trial
+from tests.records import cell, trial
 
 
 def test_the_four_models_of_the_study() -> None:
@@ -44,6 +44,35 @@ def test_the_four_models_of_the_study() -> None:
     assert [r.published_inferences for r in rows] == [
         592_570_000, 395_602_740, 292_467_741, 204_592_592,
     ]  # fmt: skip
+
+
+def of_sessions(drift: dict[str, float], dataset: str, energy_j: float) -> Sums:
+    """A cell of one block in each session, whose energy the session changes by a factor."""
+    of = cell("m", dataset=dataset, id=dataset)
+    trials = [
+        trial(energy_j * factor, model="m", repeat=i, cell=of, session=name, block=i)
+        for i, (name, factor) in enumerate(drift.items())
+    ]
+    (found,) = from_trials(trials).cells
+    energy = found.energy("compute")
+    assert energy is not None
+    return energy
+
+
+def test_what_a_session_changes_in_every_cell_does_not_average_out() -> None:
+    drift, other = ({f"{s}{i}": f for i, f in enumerate((1.0, 1.2, 0.9))} for s in "ab")
+    one = mean_of_cells([of_sessions(drift, "x", 40.0)])
+    same = mean_of_cells([of_sessions(drift, name, 40.0) for name in "xyz"])
+    apart = mean_of_cells([of_sessions(drift, "x", 40.0), of_sessions(other, "y", 40.0)])
+    partly = mean_of_cells(
+        [of_sessions(drift, "x", 40.0), of_sessions(other | {"a0": 1.0}, "y", 40.0)]
+    )
+    assert one.high is not None
+    assert (same.value, same.high) == pytest.approx((one.value, one.high))
+    assert apart.high is not None
+    assert apart.high - apart.value == pytest.approx((one.high - one.value) / math.sqrt(2))
+    assert partly.high is not None
+    assert partly.high - partly.value > (one.high - one.value) / math.sqrt(2)
 
 
 def test_a_narrower_boundary_makes_for_later_parity() -> None:
@@ -95,6 +124,12 @@ def test_an_energy_that_is_not_above_0_is_refused(kwh: float) -> None:
 def test_an_energy_too_small_to_count_with_is_refused() -> None:
     with pytest.raises(CompareError, match="too small"):
         inferences(1e6, Estimate(value=1e-320, low=None, high=None))
+
+
+def test_an_end_that_is_too_small_to_count_with_is_none() -> None:
+    found = inferences(1e6, Estimate(value=1e-6, low=1e-320, high=1e-5))
+    assert found.low == pytest.approx(1e11)
+    assert found.high is None
 
 
 def test_the_interval_of_one_cell_is_students() -> None:

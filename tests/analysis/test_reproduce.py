@@ -133,6 +133,13 @@ def test_a_study_without_the_cells_has_no_figures() -> None:
     assert all(row["found"] is None for row in empty["claims"])
 
 
+def test_a_model_that_needs_nothing_has_no_parity() -> None:
+    model = "bigscience/bloomz-560m"
+    study = from_trials([trial(0.0, cell=cell(model), model=model)])
+    row = next(r for r in printed(reproduce(study))["table5"] if r["model"] == model)
+    assert (row["kwh_per_query"], row["from_data"]) == (0.0, None)
+
+
 def test_an_archive_without_energy_has_no_claims() -> None:
     archive = Archive(runs=1, cpu_kwh=0.0, ram_kwh=0.0, gpu_kwh=0.0, co2e_g=0.0)
     found = claims(StudyCells(cells=(), median_kwh={}, archive=archive))
@@ -171,6 +178,7 @@ def test_a_figure_agrees_with_its_own_digits(value: float, digits: int) -> None:
         (0.0265, ".025", None),
         (7.53, "7.5", "rounded"),
         (None, "1", None),
+        (1e30, "0.026", None),
     ],
 )
 def test_what_agrees(value: float | None, printed: str, how: str | None) -> None:

@@ -8,6 +8,7 @@ import msgspec
 import pytest
 
 from permille.analysis.cell_summary import Summary
+from permille.analysis.quality import wilson
 from permille.analysis.slo import Limit, OperatingChoice, check, choose, is_overloaded
 from permille.analysis.summaries import summarise
 from permille.errors import CompareError
@@ -116,11 +117,24 @@ def test_a_percentile_of_too_few_answers_cannot_keep_but_can_break() -> None:
     assert check(summary, [Limit(name="latency_p95", most=0.5)]).meets is False
 
 
+def test_a_load_that_needs_nothing_above_idle_leaves_the_choice_without_a_cost() -> None:
+    slow = served("16 clients", 10, 3.0, idle_j=20.0)
+    loads = [s.above_idle() for s in summaries(served("1 client", 300, 0.1, idle_j=20.0), slow)]
+    found = choose(loads, [TTFT])
+    assert found.best is not None
+    assert found.cheapest is not None
+    assert (found.best.name, found.cheapest.name) == ("1 client", "16 clients")
+    assert found.cost is None
+
+
 def test_a_failed_trial_keeps_no_promise() -> None:
     failed = trial(model="4 clients", repeat=3, uid="f", status="failed", reason="overload")
     (point,) = chosen([*served("4 clients", 200, 0.5), failed]).points
     assert point.meets is None
-    assert "1 trial failed" in (point.checks[0].reason or "")
+    assert "1 trial failed and is in no figure" in (point.checks[0].reason or "")
+    another = msgspec.structs.replace(failed, uid="g", repeat=4)
+    (point,) = chosen([*served("4 clients", 200, 0.5), failed, another]).points
+    assert "2 trials failed and are in no figure" in (point.checks[0].reason or "")
 
 
 def test_no_errors_among_few_requests_do_not_show_a_low_rate() -> None:
@@ -130,6 +144,22 @@ def test_no_errors_among_few_requests_do_not_show_a_low_rate() -> None:
     promise = [Limit(name="error_rate", most=0.01)]
     assert check(few, promise).meets is None
     assert check(many, promise).meets is True
+
+
+def test_errors_that_come_in_bursts_do_not_show_a_low_rate() -> None:
+    """One trial of three had 100 failures in 1,000: of independent requests, 2.4 to 3.8 %."""
+    trials = served("4 clients", 200, 0.5, inferences=1000)
+    burst = msgspec.structs.replace(trials[0], counts={"tokens_out": 2000.0, "failed": 100.0})
+    promise = [Limit(name="error_rate", most=0.05)]
+    (bursts,) = summaries([burst, *trials[1:]])
+    assert check(bursts, promise).meets is None
+    evenly = {"tokens_out": 2000.0, "failed": 33.0}
+    (even,) = summaries(served("4 clients", 200, 0.5, inferences=1000, counts=evenly))
+    assert check(even, promise).meets is True
+    (single,) = summaries(served("4 clients", 200, 0.5, inferences=1000, counts=evenly)[:1])
+    alone = wilson(33 / 1033, 1033)
+    assert single.failures is not None
+    assert (single.failures.low, single.failures.high) == (alone.low, alone.high)
 
 
 def test_a_server_with_many_errors_breaks_the_promise() -> None:

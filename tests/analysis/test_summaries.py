@@ -10,6 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from permille.analysis.budget import budget, parts
+from permille.analysis.cell_energy import NO_INFERENCES
 from permille.analysis.cell_summary import Summary
 from permille.analysis.estimates import SessionInterval
 from permille.analysis.rows import row
@@ -19,7 +20,7 @@ from permille.analysis.summaries import by_boundary, summarise
 from permille.records.answers import Quality
 from permille.records.energy import Boundary, Phase, Problem
 from permille.records.machine import Environment
-from permille.records.trial import Protocol, Stopping
+from permille.records.trial import Protocol, Stopping, Trial
 from tests.records import ESTIMATED, joules, trial
 
 KWH = 3.6e6
@@ -280,3 +281,33 @@ def test_an_idle_span_without_a_duration_is_no_baseline(meter: str) -> None:
     (found,) = summarise([trial(phases={"idle": idle, "query": query})], "compute")
     assert found.energy is not None
     assert found.net is None
+
+
+def test_what_a_mean_leaves_out_is_counted_with_a_reason_of_its_own() -> None:
+    """Two trials without a figure for different reasons, and one that does not say of how many
+    inferences it is, which has no figure per inference either."""
+
+    def lost(reason: str, repeat: int) -> Trial:
+        problem = Problem(reason=reason, kind="cpu")
+        query = Phase(seconds=10.0, domains={}, problems={"cpu:0": problem}, inferences=1000)
+        return trial(repeat=repeat, uid=f"lost-{repeat}", phases={"query": query})
+
+    unknown = Phase(seconds=10.0, domains={"cpu:0": joules(36.0)})
+    planned = Protocol(inferences=0)
+    trials = [
+        lost("the first reason", 0),
+        trial(30.0, repeat=1),
+        lost("another reason", 2),
+        trial(repeat=3, uid="unknown", phases={"query": unknown}),
+    ]
+    trials = [msgspec.structs.replace(each, protocol=planned) for each in trials]
+
+    def notes(*numbers: int) -> tuple[str, ...]:
+        return one(summarise([trials[number] for number in numbers], "compute")).notes
+
+    no_figure = "trials have no figure within compute and are left out"
+    assert notes(1) == ()
+    assert notes(0, 1) == (f"1 of 2 {no_figure}: cpu:0: the first reason",)
+    assert notes(0, 1, 2, 3) == (f"3 of 4 {no_figure}: the first of them, cpu:0: the first reason",)
+    assert notes(1, 3) == (f"1 of 2 {no_figure}: {NO_INFERENCES}",)
+    assert notes(0, 3) == ()

@@ -20,7 +20,7 @@ DRIFT = {"mon": 1.0, "tue": 1.1, "wed": 0.95}
 """What a session does to every model alike."""
 
 
-def of_sessions(names: list[str]) -> list[Trial]:
+def of_sessions(names: list[str], dataset: str = "reviews") -> list[Trial]:
     """Two models in blocks of the same sessions: the large one needs ten times the small one."""
     found = []
     for number, name in enumerate(names):
@@ -29,9 +29,9 @@ def of_sessions(names: list[str]) -> list[Trial]:
                 own = 1 + 0.01 * ((block + (model == "large")) % 3 - 1)
                 one = trial(
                     energy_j * DRIFT[name] * own,
-                    uid=f"{model}-{name}-{block}",
+                    uid=f"{dataset}-{model}-{name}-{block}",
                     model=model,
-                    cell=cell(model),
+                    cell=cell(model, dataset=dataset, id=f"{dataset}-{model}"),
                     repeat=number * 3 + block,
                 )
                 found.append(msgspec.structs.replace(one, session=name, block=block))
@@ -85,6 +85,23 @@ def test_from_two_sessions_on_the_interval_is_over_them_and_a_rerun_has_its_own(
     assert "spread of 3 sessions (Student t)" in explained
     assert "session" in explained
     assert "another session would narrow the interval to" in explained
+
+
+def test_a_ratio_over_several_cells_of_the_same_sessions_is_over_these(
+    permille: Permille, keep: Path
+) -> None:
+    days = ["mon", "tue", "wed"]
+    with Store(keep) as store:
+        store.add_many((one, None) for on in "xy" for one in of_sessions(days, on))
+    found = permille("compare", "large", "small", "--json").json
+    assert (len(found["cells"]), found["ratio"]["sessions"], found["ratio"]["machines"]) == (
+        2,
+        3,
+        1,
+    )
+    assert found["ratio"]["rerun"]["high"] > found["ratio"]["high"]
+    over = permille("compare", "large", "small").out.partition("over 2 cells: ")[2]
+    assert "over 3 sessions; one more session would give" in over
 
 
 def test_machines_with_equal_environments_are_a_level_of_variation(

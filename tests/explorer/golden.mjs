@@ -9,7 +9,7 @@ const module = (name) => import(pathToFileURL(`${folder}/${name}.js`));
 const [page, columns, text, general, operating, sessions, goodput] = await Promise.all(
   ["figures", "columns", "format", "general", "operating", "bysession", "goodput"].map(module),
 );
-const { document, settings, pairs, load, overloads, answers, limits } = JSON.parse(readFileSync(path, "utf8"));
+const { document, settings, pairs, means, groups, load, overloads, answers, limits } = JSON.parse(readFileSync(path, "utf8"));
 page.useIntervals(document);
 const cells = columns.cells(document.cells);
 const byId = new Map(cells.map((c) => [c.id, c]));
@@ -26,7 +26,10 @@ const found = settings.map((setting) => {
     }])),
     ratios,
     overall: known.length ? page.overall(known) : null,
+    means: means.map((of) => page.overall(of.map((i) => ratios[i]))),
     mean: page.meanOfCells(cells.flatMap((c) => page.joules(c, setting.boundary, false) ?? [])),
+    groups: groups.map((ids) =>
+      page.meanOfCells(ids.map((id) => page.joules(byId.get(id), setting.boundary, false)))),
     general: general.generalRatios(cells, setting),
     answers: page.answers({ setting, data: document, byId }).map((p) => [p.general.id, p.specific.id]),
   };

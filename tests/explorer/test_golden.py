@@ -40,7 +40,7 @@ from permille.records.machine import Environment
 from permille.records.recording import Provenance
 from permille.records.trial import Protocol, Stopping, Trial
 from permille.tabular import as_csv
-from permille.units import format_energy_kwh
+from permille.units import MOST_TYPED, format_energy_kwh
 from tests.conftest import PATIENCE_S
 from tests.explorer import sweep
 from tests.records import ESTIMATED, cell, joules, trial
@@ -178,13 +178,16 @@ def overloads(clients: int) -> list[Trial]:
     )
 
 
-def timed_trial(seconds: float, failed: int, first_ns: list[int]) -> goodput.TimedTrial:
-    """A trial whose answers came in one piece, so that only the first token was waited for."""
-    one = trial(inferences=len(first_ns), counts={"failed": float(failed)})
+def timed_trial(
+    seconds: float, failed: int, first_ns: list[int], n: int | None = None
+) -> goodput.TimedTrial:
+    """A trial whose answers came in one piece, so that only the first token was waited for. ``n``:
+    of all its answers, of which those here were kept."""
+    one = trial(inferences=n or len(first_ns), counts={"failed": float(failed)})
     query = msgspec.structs.replace(one.phases["query"], seconds=seconds)
     one = msgspec.structs.replace(one, phases={"query": query}, uid=f"t{seconds}")
     times = AnswerTimes(
-        n=len(first_ns),
+        n=n or len(first_ns),
         first_ns=tuple(first_ns),
         token_ns=(0,) * len(first_ns),
         whole_ns=tuple(2 * first for first in first_ns),
@@ -197,9 +200,13 @@ SPREAD = [
     timed_trial(12.5, 3, [299_999_999, 150_123_456, 150_123_457, 2_000_000_000]),
     timed_trial(9.0, 1, [1_004_999_999, 1_000_000_001, 305_000_000]),
 ]
+SAMPLED = [
+    timed_trial(8.0, 40, [300_000_000, 300_000_001, 300_000_002], n=1000),
+    timed_trial(8.5, 41, [300_000_000, 300_000_001, 900_000_000], n=1001),
+]
 UNKNOWN = goodput.TimedTrial(SPREAD[0].trial, Refused(reason="a trial has no times"))
 SILENT = goodput.TimedTrial(msgspec.structs.replace(SPREAD[0].trial, phases={}), SPREAD[0].times)
-ANSWERS = [SPREAD, SPREAD[:1], [SPREAD[0], UNKNOWN], [SILENT], []]
+ANSWERS = [SPREAD, SPREAD[:1], SAMPLED, [SPREAD[0], UNKNOWN], [SILENT], []]
 LIMITS = [1e-7, 9.99e-7, 0.151, 0.3, 0.301, 0.305, 0.31, 0.6, 1.0, 1.01, 2.0, 4.0]
 """In seconds, with three significant digits at most, as people choose them."""
 
@@ -215,6 +222,25 @@ def summary_of(of: Shown, boundary: str, *, net: bool) -> Summary:
     found = of.cell.summaries["node" if boundary == "facility" else boundary]
     found = msgspec.structs.replace(found, boundary=boundary)
     return msgspec.structs.replace(found, energy=found.net) if net else found
+
+
+def means_of(pairs: list[tuple[Shown, Shown]]) -> list[list[int]]:
+    """The numbers of pairs that are averaged: two or three of those in blocks, whose sessions are
+    the same, other ones, or partly the same."""
+    blocks = [
+        number
+        for number, (a, b) in enumerate(pairs)
+        if all(of.cell.summary.energy and of.cell.summary.energy.places for of in (a, b))
+    ]
+    threes = itertools.islice(itertools.combinations(blocks, 3), 0, None, 7)
+    return [list(of) for of in (*itertools.combinations(blocks, 2), *threes, blocks)]
+
+
+def groups_of(cells: list[Shown]) -> list[tuple[Shown, ...]]:
+    """Two or three cells, of the same sessions, of other ones or of none."""
+    known = [of for of in cells if of.cell.summary.energy and of.cell.summary.energy.spread().high]
+    threes = itertools.islice(itertools.combinations(known, 3), 0, None, 17)
+    return [*itertools.combinations(known, 2), *threes]
 
 
 def same(found: dict[str, float | None] | None, said: dict[str, float | None]) -> None:
@@ -288,6 +314,8 @@ def test_the_pages_functions_give_the_command_lines_figures(
                 "document": sent(cells),
                 "settings": settings,
                 "pairs": [(a.id, b.id) for a, b in pairs],
+                "means": means_of(pairs),
+                "groups": [[of.id for of in group] for group in groups_of(cells)],
                 "load": {
                     "document": sent(loads),
                     "promises": [
@@ -329,7 +357,7 @@ def test_the_pages_functions_give_the_command_lines_figures(
 
 def in_node(script: str) -> Any:
     """What a script finds with these of the page's modules."""
-    names = ["figures", "format", "records", "ticks"]
+    names = ["figures", "format", "records", "say", "ticks"]
     modules = "".join(f'import * as {n} from "{WEB.as_uri()}/{n}.js";' for n in names)
     # Bounded memory: ticks that never end are an error here, not a machine that swaps.
     command = [str(NODE), "--max-old-space-size=64", "--input-type=module", "--eval"]
@@ -348,8 +376,9 @@ def test_what_the_address_asks_for_gives_every_axis_an_end() -> None:
     assert ticks == [[], [], [], [], [0.5, 1, 2, 5, 10, 20]]
     numbers = in_node(
         '[" ", "", "Infinity", "1e400", "1e308", "-1", "x", "0", "2.5"]'
-        ".map((text) => format.numberIn(text, 0, 1e18))"
+        ".map((text) => format.numberIn(text, 0, format.MOST))"
     )
+    assert in_node("format.MOST") == MOST_TYPED
     assert numbers == [None] * 7 + [0, 2.5]
 
 
@@ -426,7 +455,8 @@ def _check(
                 ends = (said_part.low, said_part.high)
                 assert (part["low"], part["high"]) == pytest.approx(ends, rel=1e-9, abs=1e-9)
     ratios = []
-    for (a, b), found in zip(pairs, page["ratios"], strict=True):
+    by_number: dict[int, tuple[Summary, Summary, Estimate]] = {}
+    for number, ((a, b), found) in enumerate(zip(pairs, page["ratios"], strict=True)):
         sides = summary_of(a, boundary, net=net), summary_of(b, boundary, net=net)
         try:
             said_ratio = compare.ratio(*sides)
@@ -435,10 +465,17 @@ def _check(
             continue
         same(found, as_dict(said_ratio))
         ratios.append((*sides, said_ratio))
+        by_number[number] = ratios[-1]
+    for of_mean, found in zip(means_of(pairs), page["means"], strict=True):
+        same(found, as_dict(compare.over_cells([by_number[number] for number in of_mean])))
     if ratios:
         same(page["overall"], as_dict(compare.over_cells(ratios)))
     energies = [s.energy for s in (summary_of(of, boundary, net=False) for of in cells) if s.energy]
     same(page["mean"], as_dict(parity.mean_of_cells(energies)) | {"sessions": None})
+    for group, found in zip(groups_of(cells), page["groups"], strict=True):
+        of_group = [summary_of(of, boundary, net=False).energy for of in group]
+        mean = parity.mean_of_cells([energy for energy in of_group if energy])
+        same(found, as_dict(mean) | {"sessions": None})
     _check_categories(summaries, page["general"])
     ids = {id(s): of.id for s, of in zip(summaries, cells, strict=True)}
     assert page["answers"] == [[ids[id(a)], ids[id(b)]] for a, b in answer.pairs(summaries)]

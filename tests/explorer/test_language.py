@@ -11,23 +11,27 @@ from importlib.metadata import entry_points
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, get_args
 
+import msgspec
 import pytest
 
-from permille.analysis import evidence_words, schedule_lag
+from permille.analysis import evidence_words, goodput, schedule_lag, slo
 from permille.analysis.audit import METHOD
 from permille.analysis.boundaries import METERED_ONLY
+from permille.analysis.summaries import summarise
 from permille.carbon.equivalents import equivalents
 from permille.carbon.table import grid_table
 from permille.explorer.page import asset
+from permille.records.answers import AnswerTimes
 from permille.records.cell import CellCategory
-from permille.records.energy import BOUNDARIES
+from permille.records.energy import BOUNDARIES, Refused
 from permille.records.recording import Provenance
-from permille.records.trial import Status
+from permille.records.trial import Protocol, Status
 from tests.conftest import PATIENCE_S
 from tests.explorer import sweep
 from tests.explorer.conftest import Tab, lent, until
-from tests.explorer.test_golden import NODE, WEB
+from tests.explorer.test_golden import NODE, WEB, in_node, needs_node
 from tests.explorer.test_pages import AXE, CHARTS, COLOURS, VIEWS, findings
+from tests.records import cell
 
 if TYPE_CHECKING:
     from playwright.sync_api import Browser, Page
@@ -98,7 +102,46 @@ def test_what_is_said_of_late_requests_is_translated_with_its_figures() -> None:
     of_all = schedule_lag.over_trials(late)
     assert of_all in {key.format("3", "3", *lag) for key in words["note"]}
     verdict = schedule_lag.sent_late(one.schedule_lag)
-    assert verdict in {key.format(*lag) for key in words["problem"]}
+    assert verdict in {key.format(*lag) for key in words["problem"] if "{2}" not in key}
+
+
+@needs_node
+def test_why_a_limit_cannot_be_told_is_translated_with_its_figures() -> None:
+    """Every reason of a figure of a server, as permille slo has it."""
+    settings: dict[str, Any] = {"rate_per_s": 4.0}
+    loads = [
+        sweep.load(4, 90.0, 0.4)[:1],
+        [msgspec.structs.replace(one, latency=None) for one in sweep.load(8, 90.0, 0.4)],
+        *(
+            [
+                msgspec.structs.replace(
+                    one, protocol=Protocol(inferences=n), cell=cell(settings=of), counts={}
+                )
+                for one in sweep.load(16, 90.0, 0.4)
+            ]
+            for n in (0, 1, 10)
+            for of in ({}, settings)
+        ),
+    ]
+    found = {
+        slo.figure_of(summary, name).reason
+        for load in loads
+        for summary in summarise(load, "compute")
+        for name in slo.NAMES
+    }
+    untimed = AnswerTimes(n=1, whole_ns=(1,), first_ns=(None,), token_ns=(None,))
+    missing = goodput.column_of(untimed, "ttft")
+    assert isinstance(missing, Refused)
+    reasons = sorted(reason for reason in {*found, missing.reason} if reason is not None)
+    assert len(reasons) >= 12
+    # What has no translation would be marked as English, for which there is no document here.
+    words = json.dumps({"sentences": {}, "words": {"problem": CHINESE["words"]["problem"]}})
+    said = in_node(
+        f'(say.speak("zh", {words}), {json.dumps(reasons)}.map((r) => say.english(r, "problem")))'
+    )
+    for reason, chinese in zip(reasons, said, strict=True):
+        assert HAN.search(chinese), reason
+        assert re.findall(r"\d+", chinese.replace("p95", "")) or not re.search(r"\d", reason)
 
 
 def test_every_place_has_its_name_but_for_cloud_regions_and_companies_grids() -> None:

@@ -145,6 +145,14 @@ def test_a_poisoned_trial_of_an_older_store_is_named_and_hides_no_other(
             trial(stopping=Stopping(precision=1.5, max_repeats=9)),
             "stopping.precision is 1.5, not between 0 and 1",
         ),
+        (_energy(1e300), "phases.query.domains.c.energy_j is 1e+300"),
+        (
+            trial(latency=Latency(p50=1e300, p95=1e300, mean=1e300, n=9)),
+            "latency.mean is 1e+300",
+        ),
+        (trial(counts={"tokens_out": 1e200}), "counts.tokens_out is 1e+200"),
+        (trial(counts={"images": 1e-300}), "counts.images is 1e-300, too small to divide by"),
+        (_energy(1e-300), "phases.query.c.energy_j is 1e-300, too small to divide by"),
     ],
 )
 def test_a_figure_of_a_stored_trial_that_cannot_be_is_one_line_and_hides_no_other(

@@ -38,7 +38,8 @@ def test_the_quick_look_for_large_numbers_finds_whatever_the_thorough_one_does(
     if expected is not None:
         assert refused == expected
     else:
-        assert refused is None or "below 0" in refused or "read back differently" in refused
+        others = ("below 0", "read back differently", "too small to divide by")
+        assert refused is None or any(other in refused for other in others)
 
 
 COUNTS = st.sampled_from([-1e-9, -1.0, 0.0, 1.0, 2.5])

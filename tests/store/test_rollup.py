@@ -280,7 +280,7 @@ def test_figures_of_a_roll_up_that_cannot_be_are_computed_from_the_trials(
     assert all(summary.energy and math.isfinite(summary.energy.mean) for summary in of_one)
 
 
-GOLDEN = (17, "1ae894a3da913133")
+GOLDEN = (18, "1ae894a3da913133")
 
 
 def test_the_version_of_the_fold_goes_up_with_what_trials_come_to() -> None:

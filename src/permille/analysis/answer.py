@@ -69,6 +69,7 @@ def places_of_both(summaries: Sequence[Summary]) -> set[tuple[str, str]]:
 
 def _comparable(summaries: Sequence[Summary]) -> list[list[Summary]]:
     """The summaries with a figure by place, where there may be both kinds of model."""
+    # By task and dataset first: of many cells, few are where both kinds of model are.
     both = places_of_both(summaries)
     groups: dict[tuple[str, ...], list[Summary]] = {}
     for s in summaries:
@@ -82,6 +83,7 @@ def _comparable(summaries: Sequence[Summary]) -> list[list[Summary]]:
 def _merit(summary: Summary) -> tuple[float, float]:
     measured = summary.quality
     good = -math.inf if measured is None else metrics.goodness(measured.metric, measured.value)
+    # Of equally good models, the one with the least energy.
     return good, -_energy(summary)
 
 
@@ -107,6 +109,8 @@ def _sentence(a: Summary, b: Summary, energy: str) -> str:
     times = ratio(a, b)
     first, second = called(a.cell), called(b.cell)
     words = f"{first} needs {times_text(times)} the {energy} of {second}"
+    # An interval that includes 1 does not say which of the two needs more: "1.1 times" would be
+    # read as if it did.
     if times.low is not None and times.high is not None and times.low <= 1 <= times.high:
         words = (
             f"{first} and {second} do not differ significantly in {energy} ({times_text(times)})"
@@ -127,5 +131,6 @@ def short(value: float) -> str:
     """Two significant digits, without an exponent: 0.067, 1.4, 15, 6,800."""
     if value == 0:
         return "0"
+    # Rounded before it is formatted: the format g has an exponent, and f no significant digits.
     digits = 1 - math.floor(math.log10(abs(value)))
     return f"{round(value, digits):,.{max(0, digits)}f}"

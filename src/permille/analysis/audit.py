@@ -131,6 +131,7 @@ def _shares(
     others = {part for cell in cells for part in cell.parts} - set(PARTS)
     for part in (*PARTS, *sorted(others)):
         with_part = [cell for cell in cells if part in cell.parts]
+        # None, not 0: a component without a meter may use anything.
         if not with_part or total_j <= 0:
             shares[part] = None
             if cells:
@@ -171,7 +172,9 @@ def pearson(pairs: Sequence[tuple[float, float]]) -> float | None:
     xx = math.fsum([(x - mean_x) ** 2 for x, _ in pairs])
     yy = math.fsum([(y - mean_y) ** 2 for _, y in pairs])
     xy = math.fsum([(x - mean_x) * (y - mean_y) for x, y in pairs])
+    # The product of the roots, because that of the sums may leave the range of a float.
     scale = math.sqrt(xx) * math.sqrt(yy)
+    # Rounding may carry it just beyond 1.
     return max(-1.0, min(1.0, xy / scale)) if scale > 0 else None
 
 
@@ -183,6 +186,8 @@ def _tasks(by_task: _ByTask, pue: float) -> list[TaskEnergy]:
     rows: list[TaskEnergy] = []
     for task, of_task in by_task.items():
         specific = of_task.get("task-specific")
+        # The paper ranks tasks by task-specific models (table 2), since it ran others on three
+        # tasks alone.
         counted = specific or [cell for cells in of_task.values() for cell in cells]
         kwh = {boundary: _mean_kwh(counted, boundary) for boundary in METERED}
         kwh["facility"] = (
@@ -224,6 +229,7 @@ def _mean_kwh(cells: Sequence[StudyCell], boundary: Boundary) -> float | None:
 
 def _taus(tasks: Sequence[TaskEnergy]) -> list[RankCorrelation]:
     """Kendall's tau (b) of the tasks' ranking between each pair of metered boundaries."""
+    # Not facility: one factor times the node's energy ranks the tasks as that does.
     by_boundary = {b: {t.task: t.kwh_per_1000 for t in tasks if t.boundary == b} for b in METERED}
     rows = []
     for i, a in enumerate(METERED):
@@ -288,6 +294,8 @@ def _points(cells: Sequence[StudyCell], boundary: Boundary) -> list[Point]:
     for model, group in models.items():
         energies = [s.mean for cell in group if (s := cell.energy(boundary)) is not None]
         params = group[0].summary.params
+        # A mean over some of a model's datasets would compare it with others on easier or harder
+        # ones.
         if not params or len(energies) < len(group) or min(energies) <= 0:
             continue
         points.append(

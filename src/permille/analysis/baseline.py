@@ -123,6 +123,8 @@ def _by_key(trials: Iterable[Trial]) -> dict[Key, list[Trial]]:
     keyed: dict[Key, list[Trial]] = {}
     for trial in trials:
         cell = trial.cell
+        # Not by the cell's id, which changes with the model's files, settings and code: a gate
+        # judges just these changes.
         keyed.setdefault((cell.task, cell.dataset, cell.model), []).append(trial)
     return keyed
 
@@ -136,6 +138,7 @@ def _sides(trials: Iterable[Trial], sessions: Sessions) -> list[VersionTrials]:
         VersionTrials(trials=tuple(group), session=sessions.get(session) if session else None)
         for (session, _), group in groups.items()
     ]
+    # Times in UTC and one form (ISO 8601) have the order of their texts.
     return sorted(sides, key=lambda side: max(trial.started for trial in side.trials))
 
 
@@ -165,6 +168,7 @@ def _cell(
         base=b.done,
         head=a.done,
         same_session=bool(together),
+        # The weaker of the two: a ratio is no better than its worse side.
         provenance=max(
             (s.provenance for s in (a, b) if s.provenance is not None),
             key=lambda p: p.weakness,
@@ -221,6 +225,7 @@ def _same_session(head: VersionTrials, base: VersionTrials) -> bool:
         return False
     first, second = sorted((one, other), key=lambda session: session.started)
     ended, began = instant(first.ended), instant(second.started)
+    # Also below 0: sessions of two stores that overlap measured in turn.
     return ended is not None and began is not None and began - ended <= BREAK
 
 

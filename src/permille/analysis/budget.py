@@ -22,12 +22,14 @@ class UncertaintyPart(Record):
 def parts(summary: Summary) -> tuple[UncertaintyPart, ...]:
     """The parts of a cell's interval. They combine in quadrature on each side."""
     sums = summary.energy
+    # Every part is relative to the figure.
     if sums is None or sums.mean <= 0:
         return ()
     spread = sums.spread()
     rule = "Student t" if sums.asked is None else f"requested ±{100 * sums.asked.precision:g} %"
     return budget_parts(
         repeats=f"spread of {_units(sums)} ({rule})",
+        # The upper side: it is the wider one of an interval that is even on the logarithmic scale.
         half=None if spread.high is None else (spread.high - spread.value) / spread.value,
         edge=sums.edge,
         accuracy=sums.accuracy,
@@ -39,6 +41,7 @@ def parts(summary: Summary) -> tuple[UncertaintyPart, ...]:
 def _units(sums: Sums) -> str:
     """What the spread is that of: the highest level that was repeated."""
     over = sums.estimate()
+    # The interval of a stopping rule is over the trials, whatever their sessions.
     if sums.asked is not None or over.sessions is None or over.sessions == 1:
         return f"{sums.n} trials"
     several = over.machines is not None and over.machines > 1
@@ -85,6 +88,7 @@ def _advice(summary: Summary, means: Sequence[SessionMean]) -> str:
     sums = summary.energy
     assert sums is not None
     spread = sums.spread()
+    # Without a width of the spread, there is nothing to weigh the meter's part against.
     if spread.high is None or spread.value <= 0:
         return advice(means)
     return advice(means, (spread.high - spread.value) / spread.value, (sums.low, sums.high))

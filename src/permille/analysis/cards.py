@@ -75,8 +75,11 @@ class _Scale:
             end
             for each in figures
             for end in (each.low, each.value, each.high)
+            # An end at 0 has no place on a logarithmic scale.
             if end is not None and (end > 0 or not ratios)
         ]
+        # With a tenth of room, so that a mark at an end is seen, and a scale of equal ratios has a
+        # width.
         self._low = math.log(min([1.0, *ends]) / 1.1) if ratios else min([0.0, *ends])
         self._high = math.log(max([1.0, *ends]) * 1.1) if ratios else max([0.0, *ends])
 
@@ -97,6 +100,7 @@ class _Scale:
         high = self._place(figure.high) if figure.high is not None and has_interval else value
         marks = {value: 1.0}
         if self._ratios:
+            # A figure of exactly 1 keeps its own mark, which is the stronger one.
             marks.setdefault(self._place(1.0), 0.5)
         inner = _pieces(low, high, marks)
         return (

@@ -20,6 +20,8 @@ from permille.units import per_1000
 MOST_BLOCKS = 1000
 """Trials of a cell whose sessions and blocks a summary keeps."""
 
+NO_INFERENCES = "the file does not say how many inferences there were: import --inferences N"
+
 
 class CellEnergy:
     """The energies of a cell's finished trials in a boundary, and why some have none."""
@@ -31,11 +33,11 @@ class CellEnergy:
         pairs = zip(done, self.chosen, strict=True)
         self.counted: list[tuple[Trial, int]] = []
         """The trials of :attr:`energies`, and their inferences."""
-        self.problem: str | None = None
         self._members: list[tuple[Trial, Members]] = []
+        reasons: list[str] = []
         for trial, members in pairs:
             if isinstance(members, Refused):
-                self.problem = members.reason
+                reasons.append(members.reason)
                 continue
             self._members.append((trial, members))
             # What ran comes first: a query that is too short is repeated in whole passes. Other
@@ -44,17 +46,10 @@ class CellEnergy:
             if inferences:
                 self.counted.append((trial, inferences))
             else:
-                self.problem = (
-                    "the file does not say how many inferences there were: import --inferences N"
-                )
+                reasons.append(NO_INFERENCES)
+        self.problem = reasons[-1] if reasons else None
         # Where no trial has a figure, the problem stands in place of one and is no note.
-        left_out = len(done) - len(self._members)
-        self.note = (
-            f"{left_out} of {len(done)} trials have no figure within {boundary} and are left out:"
-            f" {self.problem}"
-            if left_out and self._members
-            else ""
-        )
+        self.note = _left_out(reasons, len(done), boundary) if self.counted else ""
 
     def has_figures_of(self, other: CellEnergy) -> bool:
         """Whether another boundary of the same trials has the same figures, because it has the same
@@ -194,6 +189,18 @@ class CellEnergy:
     def provenance(self) -> Provenance | None:
         """The weakest provenance of the trials: a mean is no better than its worst figure."""
         return max((b.provenance for b in self.runs), key=lambda p: p.weakness, default=None)
+
+
+def _left_out(reasons: Sequence[str], done: int, boundary: Boundary) -> str:
+    """The note on the trials that a mean leaves out; empty without any."""
+    if not reasons:
+        return ""
+    # One reason may name figures of its own trial ("0.1 s is uncertain by ±30 %").
+    first = "" if len(set(reasons)) == 1 else "the first of them, "
+    return (
+        f"{len(reasons)} of {done} trials have no figure within {boundary} and are left out:"
+        f" {first}{reasons[0]}"
+    )
 
 
 def units_of(task: str) -> dict[str, str]:

@@ -183,10 +183,12 @@ class Sums(Record):
 
 class InferenceFailures(Record):
     """The number of failed inferences in the query spans of a cell's finished trials, and of all
-    tried."""
+    tried; ``low`` and ``high``: the 95 % interval of their share."""
 
     failed: int
     tried: int
+    low: float
+    high: float
 
     @property
     def share(self) -> float:

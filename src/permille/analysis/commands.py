@@ -56,6 +56,8 @@ def figure(
     for phase in phases:
         energy = within(phase, boundary)
         if isinstance(energy, Refused):
+            # One run without a figure leaves none: the others are those that a meter could resolve,
+            # which are no fair sample.
             return Figure(
                 energy=None,
                 net=None,
@@ -190,6 +192,7 @@ def per_unit_j(
 
 def _estimate(values: Sequence[float], bounded: Sequence[Bounded]) -> Estimate:
     total = math.fsum(b.energy_j for b in bounded)
+    # The meters' parts are relative to the energy, and there is none.
     if total <= 0:
         return Estimate(value=intervals.mean(values).value, low=None, high=None)
     edge, low, high = _relative(bounded, total)

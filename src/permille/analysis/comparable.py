@@ -44,6 +44,8 @@ def place(summary: Summary) -> tuple[str, ...]:
     """
     cell = summary.cell
     batch = "" if summary.source == OURS else str(cell.settings.get("batch_size", ""))
+    # The study, because its protocol (samples, passes, idle) is part of the experiment; the source,
+    # because two tools measure different things under one name.
     where = (cell.task, cell.dataset, summary.study, summary.source, summary.fingerprint)
     return (*where, summary.boundary, batch, weights(cell), _beside_others(summary))
 

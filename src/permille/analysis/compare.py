@@ -6,9 +6,8 @@ import math
 from collections.abc import Callable, Iterator, Sequence
 from typing import Protocol
 
-import msgspec
-
-from permille.analysis import intervals
+from permille.analysis import across_cells, intervals
+from permille.analysis.across_cells import CellInMean
 from permille.analysis.cell_summary import Summary, Sums
 from permille.analysis.comparable import current, place, weights
 from permille.analysis.comparison import CellRatio, Comparison
@@ -36,6 +35,7 @@ def compare(summaries: Sequence[Summary], a: str, b: str, *, net: bool = False) 
         raise CompareError(f"both names mean the same model, {a!r}")
     of_a = [s for s in summaries if s.cell.model == a]
     of_b = [s for s in summaries if s.cell.model == b]
+    # One dataset may have several pairs: of two machines, or of an import's batch sizes.
     pairs = [(x, y) for x in of_a for y in of_b if place(x) == place(y)]
     if not pairs:
         raise CompareError(_why_not(of_a, of_b, a, b))
@@ -47,16 +47,20 @@ def compare(summaries: Sequence[Summary], a: str, b: str, *, net: bool = False) 
 
 
 def over_cells(ratios: Sequence[tuple[Side, Side, Estimate]]) -> Estimate:
-    """The one ratio, with what a rerun would find, or the geometric mean of several; each with its
-    two sides.
+    """The one ratio, or the geometric mean of several (see :mod:`.across_cells`), with what a rerun
+    would find; each with its two sides."""
+    return across_cells.mean_of([_in_mean(*one) for one in ratios])
 
-    The spreads of the cells are independent. What the meters add is not: a coefficient that is off
-    is off by the same in every cell, so that more cells do not average it out.
-    """
-    if len(ratios) == 1:
-        return ratios[0][2]
-    return intervals.geometric_mean(
-        [ratio for _, _, ratio in ratios], shared=[_systematic(a, b) for a, b, _ in ratios]
+
+def _in_mean(a: Side, b: Side, ratio: Estimate) -> CellInMean:
+    assert a.energy is not None
+    assert b.energy is not None
+    return CellInMean(
+        ratio=ratio,
+        shared=_systematic(a, b),
+        edge=_edges(a.energy, b.energy),
+        sessions=tuple(_blocks_of_both(a.energy, b.energy)),
+        widened=_widened(a.energy, b.energy),
     )
 
 
@@ -139,10 +143,9 @@ def ratio(a: Side, b: Side) -> Estimate:
             raise CompareError("a ratio needs energies above 0, and one is not: measure for longer")
     assert a.energy is not None
     assert b.energy is not None
-    means = paired(a.energy, b.energy)
     try:
-        # A single pair has no spread, but the trials of the two sides may have one.
-        if sum(mean.n for mean in means) > 1:
+        means = _blocks_of_both(a.energy, b.energy)
+        if means:
             return _over_sessions(means, a, b)
         plain = intervals.ratio_from(*a.energy.for_ratio(), *b.energy.for_ratio())
     except ValueError as error:
@@ -151,8 +154,8 @@ def ratio(a: Side, b: Side) -> Estimate:
 
 
 def paired(a: Sums, b: Sums) -> list[SessionMean]:
-    """Each session's mean difference of logarithms, a - b, over the blocks that have both. None if
-    a stopping rule ended the trials of one, whose interval is that of the rule."""
+    """Each session's mean difference of logarithms, a - b, over the blocks that have both; empty
+    if a stopping rule ended the trials of one, whose interval is that of the rule."""
     values = (*a.block_values, *b.block_values)
     if a.asked or b.asked or not values or min(values) <= 0:
         return []
@@ -170,27 +173,34 @@ def paired(a: Sums, b: Sums) -> list[SessionMean]:
     )
 
 
+def _blocks_of_both(a: Sums, b: Sums) -> list[SessionMean]:
+    """The sessions of a paired ratio; none where it is not paired."""
+    means = paired(a, b)
+    # A single pair has no spread, but the trials of the two sides may have one.
+    return means if sum(mean.n for mean in means) > 1 else []
+
+
 def _over_sessions(means: Sequence[SessionMean], a: Side, b: Side) -> Estimate:
     """The ratio over sessions, and where one more session's would lie. What the meters add is the
     same error in each session, so that it is no part of what a rerun on this machine would find."""
     assert a.energy is not None
     assert b.energy is not None
-    factor = max(a.energy.selection_factor, b.energy.selection_factor)
-    over = rerun(means).widened(factor)
+    over = rerun(means).widened(_widened(a.energy, b.energy))
     value, half = math.exp(over.value), over.half
     plain = Estimate(value=value, low=None, high=None)
     if half is not None:
         plain = with_meters(intervals.on_log_scale(value, half, half), a, b)
-    ends = None
-    if over.rerun_half is not None:
-        ends = intervals.on_log_scale(value, over.rerun_half, over.rerun_half)
-    return msgspec.structs.replace(
-        plain,
-        sessions=over.sessions,
-        machines=over.machines,
-        rerun_low=ends and ends.low,
-        rerun_high=ends and ends.high,
-    )
+    return across_cells.with_rerun(plain, over)
+
+
+def _widened(a: Sums, b: Sums) -> float:
+    """By how much the interval of a ratio over sessions is widened."""
+    return max(a.selection_factor, b.selection_factor)
+
+
+def _edges(a: Sums, b: Sums) -> float:
+    """The edges of both sides, relative (k = 2)."""
+    return math.hypot(a.edge, b.edge)
 
 
 def with_meters(plain: Estimate, a: Side, b: Side) -> Estimate:
@@ -199,7 +209,7 @@ def with_meters(plain: Estimate, a: Side, b: Side) -> Estimate:
     assert a.energy is not None
     assert b.energy is not None
     below, above = _systematic(a, b)
-    edges = math.hypot(a.energy.edge, b.energy.edge)
+    edges = _edges(a.energy, b.energy)
     return intervals.ratio_with_systematic(
         plain, math.hypot(below, edges), math.hypot(above, edges)
     )
@@ -262,8 +272,11 @@ def _of_domain(
 ) -> Iterator[tuple[float, float, float, float]]:
     """The coefficients of one domain: its scale or, of an estimate, those of time and of work; and
     a constant error, which weighs more on the side that draws less."""
+    # The wider bounds: the coefficient is one, however the two sides' readings describe it.
     low, high = max(x.low, y.low), max(x.high, y.high)
     if x.offset_j or y.offset_j:
+        # A bound of 1: the weights are the whole offset as it is, not a share of which a part is
+        # wrong.
         yield min(1.0, x.offset_j / total_a), min(1.0, y.offset_j / total_b), 1.0, 1.0
     if x.time_j is None or y.time_j is None:
         yield x.energy_j / total_a, y.energy_j / total_b, low, high

@@ -70,6 +70,9 @@ def _card(comparison: Comparison) -> Card:
             notes.append(f"{_where(cell)}: {verdict_text(a, b)}")
         over = over_sessions(cell.ratio, format_number)
         notes += [*([] if over is None else [over]), *cell.warnings]
+    over = over_sessions(comparison.ratio, format_number)
+    if len(comparison.cells) > 1 and over is not None:
+        notes.append(f"over {len(comparison.cells)} cells: {over}")
     notes += estimated_notes(
         agent_of(side) for side in _sides(comparison) if side.provenance == Provenance.ESTIMATED
     )
@@ -80,6 +83,7 @@ def _card(comparison: Comparison) -> Card:
             for name, ratio in _ratios(comparison)
         ),
         facts=("in brackets: 95 % intervals", *_basis(comparison)),
+        # Cells share devices and machines, and so most of what is to be said of them.
         notes=tuple(dict.fromkeys(notes)),
         ratios=True,
     )
@@ -105,6 +109,7 @@ def _basis(comparison: Comparison) -> list[str]:
     """The boundary, whether idle counts, and the provenance of both sides."""
     provenance = dict.fromkeys(side.provenance or "unknown" for side in _sides(comparison))
     return [
+        # Every cell was summarised within the same one: place() keeps others apart.
         comparison.cells[0].a.boundary,
         *(["above idle"] if comparison.net else []),
         *dict.fromkeys(

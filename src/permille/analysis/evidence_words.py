@@ -33,6 +33,7 @@ def estimated_notes(meters: Iterable[str | None]) -> list[str]:
             if meter is None
             else f"{urlsplit(meter).hostname}, the machine of the agent at {meter}"
         )
+        # The figures of one machine are many, and it is said of the machine.
         for meter in dict.fromkeys(meters)
     ]
 
@@ -44,6 +45,7 @@ def over_sessions(estimate: Estimate, form: Callable[[float], str]) -> str | Non
         return None
     if estimate.sessions == 1:
         return ONE_SESSION
+    # Of several sessions, only the interval of a stopping rule has no rerun (Sums.intervals).
     if estimate.rerun_low is None or estimate.rerun_high is None:
         return STOPPED.format(sessions=estimate.sessions)
     low, high = form(estimate.rerun_low), form(estimate.rerun_high)

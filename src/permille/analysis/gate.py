@@ -71,6 +71,7 @@ def _more(ratio: Estimate, rounds: int, limit: float) -> int | None:
     below = ratio.value < limit
     # Only the end between the ratio and the limit has to move.
     half = math.log(ratio.high / ratio.value if below else ratio.value / ratio.low)
+    # Exactly at the limit, which no number of rounds brings the interval to one side of.
     if gap <= 0:
         return None
     needed = rounds * (half / gap) ** 2

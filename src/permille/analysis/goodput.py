@@ -14,7 +14,7 @@ import msgspec
 
 from permille.analysis.cell_energy import CellEnergy
 from permille.analysis.cell_summary import Sums
-from permille.analysis.quality import wilson
+from permille.analysis.quality import over_trials_and_requests, wilson
 from permille.analysis.serving import over_trials
 from permille.analysis.slo import ERROR_RATE, Limit
 from permille.records import Record
@@ -58,6 +58,7 @@ def request_limits(promise: Iterable[Limit]) -> dict[str, float]:
         if limit.name == ERROR_RATE:
             continue
         time, _, percentile = limit.name.partition("_")
+        # As text: p50, p95 and p99 are in the right order.
         highest[time] = max(highest.get(time, ("", 0.0)), (percentile, limit.most))
     return {time: most for time, (_, most) in highest.items()}
 
@@ -81,6 +82,7 @@ _CONTRADICTION = Refused(reason="the times of a trial's answers contradict its o
 
 
 def _is_consistent(times: AnswerTimes, trial: Trial) -> bool:
+    # A worker reports them, and a store of another program may hold anything.
     kept = len(times.whole_ns)
     return (
         0 < kept <= times.n == trial.phases["query"].inferences
@@ -117,10 +119,16 @@ def goodput(
         good[trial.uid] = count
     trials = [one.trial for one in timed]
     per_s = over_trials([good[trial.uid] / trial.phases["query"].seconds for trial in trials])
+    # None, not 0: without a request in time, there is no energy of one.
     energy, net = CellEnergy(trials, boundary).per(lambda trial: good[trial.uid] or None)
     return Goodput(
         per_s=per_s,
-        share=_share([good[trial.uid] for trial in trials], [tried(trial) for trial in trials]),
+        share=_share(
+            [good[trial.uid] for trial in trials],
+            [tried(trial) for trial in trials],
+            # Without a limit on a time, every answer counts, whether its times were kept or not.
+            sum(_seen(*one) for one in timed) if limits else sum(map(tried, trials)),
+        ),
         energy=energy,
         net=net,
         reason=None if all(good.values()) else "in a trial, no request kept every limit",
@@ -181,16 +189,16 @@ def tried(trial: Trial) -> int:
     return (trial.phases["query"].inferences or 0) + round(trial.counts.get("failed", 0.0))
 
 
-def _share(good: Sequence[float], tried: Sequence[int]) -> Estimate | None:
-    """The mean over the trials. Its interval is that over the trials, but no narrower than that of
-    so many independent requests (Wilson's): trials that all have 100 % agree without knowing."""
+def _seen(trial: Trial, times: AnswerTimes | Refused) -> int:
+    """The requests that the kept times stand on: a long trial keeps those of a part of its answers
+    (a worker's MOST_ANSWERS), and the failed ones count in the same proportion."""
+    if isinstance(times, Refused):
+        return 0
+    return len(times.whole_ns) * tried(trial) // times.n
+
+
+def _share(good: Sequence[float], tried: Sequence[int], seen: int) -> Estimate | None:
+    """The mean over the trials, of as many requests as were ``seen``."""
     share = over_trials([one / of for one, of in zip(good, tried, strict=True)])
-    if share is None or share.low is None or share.high is None:
-        return share
-    alone = wilson(math.fsum(good) / sum(tried), sum(tried))
-    lows, highs = [share.low, alone.low], [share.high, alone.high]
-    return Estimate(
-        value=share.value,
-        low=min(low for low in lows if low is not None),
-        high=min(1.0, max(high for high in highs if high is not None)),
-    )
+    alone = wilson(math.fsum(good) / sum(tried), seen)
+    return None if share is None else over_trials_and_requests(share, alone)

@@ -144,6 +144,14 @@ def on_log_scale(value: float, below: float, above: float) -> Estimate:
     )
 
 
+def half_above(value: float, half: float) -> float:
+    """How far above a value its interval reaches on the linear scale, by its half-width on the
+    logarithmic one."""
+    estimate = on_log_scale(value, half, half)
+    assert estimate.high is not None
+    return estimate.high - value
+
+
 def ratio_with_systematic(ratio: Estimate, below: float, above: float) -> Estimate:
     """Widen ``ratio`` by uncertainty that repeats cannot show: its logarithm may be off by
     ``below`` and ``above`` (k = 2). Each side is the root of the sum of squares on the log scale,
@@ -163,13 +171,16 @@ def ratio_with_systematic(ratio: Estimate, below: float, above: float) -> Estima
 
 
 def geometric_mean(
-    ratios: Sequence[Estimate], shared: Sequence[tuple[float, float]] = ()
+    ratios: Sequence[Estimate],
+    shared: Sequence[tuple[float, float]] = (),
+    own: float | None = None,
 ) -> Estimate:
     """The geometric mean of ratios; their logarithmic half-widths combine in quadrature. There is
     no interval if one of them has none.
 
     ``shared`` is the part of each ratio's half-widths, below and above, that is one error common to
-    all of them: these parts are averaged instead. Without it, the ratios are independent.
+    all of them: these parts are averaged instead. ``own`` is the half-width of the mean from the
+    other parts, where these are not independent; without it, they are.
 
     Raises:
         ValueError: there are none, one is not positive, or ``shared`` is of another number of them.
@@ -177,31 +188,38 @@ def geometric_mean(
     k = len(ratios)
     if k == 0:
         raise ValueError("there are no ratios to average")
-    # As it is: only the ratio of a single cell has sessions and a rerun interval.
+    # As it is: the mean of several would lose its sessions and its rerun interval.
     if k == 1:
         return ratios[0]
     value = math.exp(math.fsum(math.log(r.value) for r in ratios) / k)
-    ends = [(r.low, r.high) for r in ratios if r.low is not None and r.high is not None]
-    if len(ends) < k:
+    if any(r.low is None or r.high is None for r in ratios):
         return Estimate(value=value, low=None, high=None)
-    logs = [math.log(r.value) for r in ratios]
     common = shared or [(0.0, 0.0)] * k
-    below = [at - math.log(low) for at, (low, _) in zip(logs, ends, strict=True)]
-    above = [math.log(high) - at for at, (_, high) in zip(logs, ends, strict=True)]
+    apart = [own_halves(ratio, part) for ratio, part in zip(ratios, common, strict=True)]
+    below, above = (
+        math.hypot(*(halves[side] for halves in apart)) / k if own is None else own
+        for side in (0, 1)
+    )
     return on_log_scale(
         value,
-        _half_of_mean(below, [part for part, _ in common]),
-        _half_of_mean(above, [part for _, part in common]),
+        math.hypot(below, math.fsum(part for part, _ in common) / k),
+        math.hypot(above, math.fsum(part for _, part in common) / k),
     )
 
 
-def _half_of_mean(halves: Sequence[float], shared: Sequence[float]) -> float:
-    """The half-width of a mean of values, of whose half-widths a part is one error of all."""
+def own_halves(ratio: Estimate, shared: tuple[float, float]) -> tuple[float, float]:
+    """The logarithmic half-widths of a ratio with an interval, without the ``shared`` part."""
+    assert ratio.low is not None
+    assert ratio.high is not None
+    at = math.log(ratio.value)
+    below, above = at - math.log(ratio.low), math.log(ratio.high) - at
     # A half-width is the root of the sum of squares of its two parts (ratio_with_systematic), so
     # that the difference of squares gives the other part. It is below 0 by rounding, and where an
     # end was cut off at the range of a float.
-    own = [math.sqrt(max(0.0, h * h - s * s)) for h, s in zip(halves, shared, strict=True)]
-    return math.hypot(math.hypot(*own), math.fsum(shared)) / len(halves)
+    return (
+        math.sqrt(max(0.0, below**2 - shared[0] ** 2)),
+        math.sqrt(max(0.0, above**2 - shared[1] ** 2)),
+    )
 
 
 def with_systematic(estimate: Estimate, low: float, high: float) -> Estimate:

@@ -60,6 +60,8 @@ def step(verdicts: Mapping[float, bool | None], start: float, *, whole: bool) ->
 def _bisect(
     verdicts: Mapping[float, bool | None], kept: float, beyond: float, *, whole: bool
 ) -> KneeStep:
+    # Not on from one that cannot be told: loads below it, nearer to the limit, could not be told
+    # either.
     while verdicts[beyond] is False and not _is_resolved(kept, beyond, whole=whole):
         middle = (kept + beyond) / 2
         if whole:

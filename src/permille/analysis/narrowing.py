@@ -37,6 +37,7 @@ def options(sessions: Sequence[SessionMean]) -> tuple[Option, ...]:
     now = _plan(sessions)
     variances = _variances(sessions)
     width = _half(now, variances)
+    # Nothing varies, or nothing was repeated: there is no width to compare with.
     if not width:
         return ()
     several = now.machines > 1
@@ -44,6 +45,7 @@ def options(sessions: Sequence[SessionMean]) -> tuple[Option, ...]:
     if several:
         plans["another machine"] = replace(now, machines=now.machines + 1)
         plans["another session on each machine"] = replace(now, sessions=now.sessions + 1)
+    # With one session, the variance of a second is unknown (see above).
     elif now.sessions > 1:
         plans["another session"] = replace(now, sessions=now.sessions + 1)
     found = [
@@ -101,6 +103,7 @@ def _variances(sessions: Sequence[SessionMean]) -> tuple[float, float, float]:
     for component in components(sessions):
         if component.level == "trial":
             trial = component.variance
+        # "session" or, where every session has one trial, "trial or session".
         elif component.level.endswith("session"):
             session = component.variance
         else:

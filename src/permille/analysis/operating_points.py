@@ -86,9 +86,10 @@ class SloOutput(JsonOutput):
     ``request_limits``: the most seconds of a single request, for the goodput. ``points``: the
     cheapest first. ``best``: the cheapest that keeps the promise, null if none is known to.
     ``cheapest``: of all, null if none has a figure. ``cost``: the energy of ``best`` over that of
-    ``cheapest``, null if they are the same. ``as_cheap``: others that keep the promise and need as
-    much within error. ``undecided``: cheaper ones than ``best`` of which the trials cannot tell.
-    ``nearest``: without ``best``, the one with the smallest excess over a limit."""
+    ``cheapest``, null if they are the same, or if one is not above 0. ``as_cheap``: others that
+    keep the promise and need as much within error. ``undecided``: cheaper ones than ``best`` of
+    which the trials cannot tell. ``nearest``: without ``best``, the one with the smallest excess
+    over a limit."""
 
     promise: dict[str, float]
     request_limits: dict[str, float]
@@ -142,6 +143,7 @@ def slo_output(
     """The choice as it is printed. ``goodputs``: by the points' names."""
     differing = _differing([p.summary.cell.settings for p in choice.points])
     shown = {p.name: _point(p, differing, carbon, goodputs[p.name], net=net) for p in choice.points}
+    # All points are of one place (slo.choose), so that the first speaks for the others.
     summary = choice.points[0].summary
     return SloOutput(
         promise={limit.name: limit.most for limit in promise},

@@ -12,6 +12,7 @@ _OLDER_REASON = "the server cannot keep up with rate_per_s"
 def overloaded(trial: Trial) -> bool:
     """Whether the server could not keep up, so that each further request would have waited
     longer."""
+    # Only in ours: the reason of an import is another program's text.
     if trial.failure_kind is None and trial.status == "failed" and trial.source == OURS:
         return _OLDER_REASON in (trial.reason or "")
     return trial.failure_kind == "overload"

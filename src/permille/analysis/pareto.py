@@ -61,6 +61,7 @@ def _on_front(one: _Candidate, group: Sequence[_Candidate]) -> bool:
 
 
 def _beats(o: _Candidate, s: _Candidate) -> bool:
+    # First what is cheap to find out: nobody with the greater figure beats another by either rule.
     if o.energy_j > s.energy_j or quality.nothing_read(o.quality):
         return False
     level = quality.ranked(o.quality, s.quality)

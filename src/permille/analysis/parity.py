@@ -10,10 +10,13 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 
-from permille.analysis import intervals
+from msgspec.structs import replace
+
+from permille.analysis import across_cells, intervals
 from permille.analysis.cell_summary import Sums
 from permille.analysis.estimates import Interval
 from permille.analysis.paper.printed import TABLE_5
+from permille.analysis.rerun import Measurement, over_cells, rerun, session_means
 from permille.analysis.study_cells import StudyCell
 from permille.carbon.footprint import energy_overhead
 from permille.errors import CompareError
@@ -103,20 +106,22 @@ def row(
 
 def inferences(spent_kwh: float, per_inference: Estimate) -> Estimate:
     """Inferences to parity. A low energy per inference means many inferences, so the ends swap; the
-    high one is None if the energy's interval reaches 0.
+    high one is None if the energy's interval reaches 0, or so near that no float holds it.
 
     Raises:
         CompareError: the energy per inference is not above 0.
     """
     if not per_inference.value > 0:
         raise CompareError(f"the energy per inference must be above 0, not {per_inference.value}")
+    # JSON has no infinity: it would be written as null, which reads as unknown.
     if math.isinf(spent_kwh / per_inference.value):
         raise CompareError(f"{per_inference.value} kWh per inference is too small to compute with")
     low, high = per_inference.low, per_inference.high
+    most = math.inf if low is None or low <= 0 else spent_kwh / low
     return Estimate(
         value=spent_kwh / per_inference.value,
         low=None if high is None else spent_kwh / high,
-        high=None if low is None or low <= 0 else spent_kwh / low,
+        high=most if math.isfinite(most) else None,
     )
 
 
@@ -145,18 +150,22 @@ def kwh_per_inference(
 
 
 def mean_of_cells(cells: Sequence[Sums]) -> Estimate:
-    """The mean of the cells' figures with its 95 % interval. The spreads of the cells are
-    independent and combine in quadrature. The meter's uncertainty is one error common to all cells
-    and does not average out. There is no interval if a cell has none, and one cell has its own."""
+    """The mean of the cells' figures with its 95 % interval. The meter's uncertainty is one error
+    common to all cells and does not average out; nor does what a session changes in all of its
+    cells (see :mod:`.across_cells`). Other spreads are independent and combine in quadrature. There
+    is no interval if a cell has none, and one cell has its own."""
     if len(cells) == 1:
         return cells[0].estimate()
     k = len(cells)
     spreads = [cell.spread() for cell in cells]
     value = math.fsum(spread.value for spread in spreads) / k
-    halves = [spread.high - spread.value for spread in spreads if spread.high is not None]
-    if len(halves) < k or value <= 0:
+    # The meter's part is relative to the mean, and of a mean of 0 or less has no meaning.
+    if any(spread.high is None for spread in spreads) or value <= 0:
         return Estimate(value=value, low=None, high=None)
-    half = math.hypot(*halves) / k
+    groups = across_cells.by_sessions(cells, _sessions)
+    halves = [(_sessions(group[0]), _half_of_group(group)) for group in groups]
+    half = across_cells.half_of_sum(halves) / k
+    # Weighted by energy: it is one relative error of every cell, and so one of their sum.
     low, high = (
         math.fsum(spread.value * side for spread, side in zip(spreads, sides, strict=True))
         / (k * value)
@@ -164,3 +173,32 @@ def mean_of_cells(cells: Sequence[Sums]) -> Estimate:
     )
     spread = Estimate(value=value, low=value - half, high=value + half)
     return intervals.not_negative(intervals.with_systematic(spread, low, high))
+
+
+def _sessions(cell: Sums) -> frozenset[str]:
+    """The sessions that a cell's interval is over; none where it is over trials."""
+    if cell.asked is not None:
+        return frozenset()
+    return frozenset(mean.session for mean in cell.session_means())
+
+
+def _half_of_group(group: Sequence[Sums]) -> float:
+    """The half-width of the sum of the figures of cells of the same sessions."""
+    spreads = [cell.spread() for cell in group]
+    if len(group) == 1 or len(_sessions(group[0])) < 2:
+        return math.hypot(*(s.high - s.value for s in spreads if s.high is not None))
+    means = over_cells(
+        [
+            session_means(
+                Measurement(session=p.session, block=p.block, value=v, machine=p.machine)
+                for p, v in zip(cell.places, cell.block_values, strict=True)
+            )
+            for cell in group
+        ]
+    )
+    # On the logarithmic scale, as the interval of a single cell is.
+    over = rerun([replace(mean, mean=math.log(mean.mean)) for mean in means])
+    half = over.widened(max(cell.selection_factor for cell in group)).half
+    assert half is not None
+    total = math.fsum(spread.value for spread in spreads)
+    return intervals.half_above(total, half)

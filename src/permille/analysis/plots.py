@@ -87,6 +87,7 @@ def ratio_axes(
             ax.hlines(place, ratio.low, ratio.high, lw=3, alpha=0.5)
         ax.plot(ratio.value, place, "o", color="C0", fillstyle="full" if has_interval else "none")
     ax.axvline(1.0, color="grey", lw=1)
+    # On which twice and half of the energy are equally far from 1.
     ax.set_xscale("log")
     ax.xaxis.set_major_formatter("{x:g}")
     ax.set_yticks(range(len(ratios)), [_literal(each.name) for each in ratios])

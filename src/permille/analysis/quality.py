@@ -111,6 +111,21 @@ def wilson(share: float, n: int, z: float = Z95) -> Estimate:
     )
 
 
+def over_trials_and_requests(over: Estimate, alone: Estimate) -> Estimate:
+    """A share with its interval over the trials, but no narrower than that of so many independent
+    requests ``alone`` (Wilson's): trials that all have 100 % agree without knowing, and requests
+    that fail in bursts are not independent. Without an interval over the trials, there is none."""
+    if over.low is None or over.high is None:
+        return over
+    assert alone.low is not None
+    assert alone.high is not None
+    return Estimate(
+        value=over.value,
+        low=max(0.0, min(over.low, alone.low)),
+        high=min(1.0, max(over.high, alone.high)),
+    )
+
+
 @lru_cache(maxsize=4096)
 def _bootstrap(scores: tuple[float, ...]) -> tuple[float, float]:
     """The 2.5 and 97.5 % quantiles of the mean of resampled scores."""

@@ -89,6 +89,8 @@ def sessions_of(trials: Iterable[Trial]) -> list[SessionReference]:
 
 
 def _is_sound(trial: Trial) -> bool:
+    # Where it is unknown (None), it counts as undisturbed: a machine that does not report it would
+    # have no reference.
     return trial.status == "done" and "query" in trial.phases and not disturbed(trial.phases)
 
 
@@ -126,6 +128,7 @@ def against_others(logs: Mapping[str, Sequence[float]], session: str) -> Change 
     error = math.sqrt(
         variance * (1 / len(own) + math.fsum(1 / len(v) for v in others) / len(others) ** 2)
     )
+    # The mean of the other sessions' means: each counts once, however many references it has.
     return _change(fmean(own) - fmean([fmean(values) for values in others]), error, df)
 
 

@@ -14,6 +14,8 @@ nothing about another day or machine. Sessions are therefore the unit, as Kalibe
 - Where sessions are of several machines, the machines are the unit: the mean is over their means,
   and the rerun interval is of a session on one more machine. Its variance is a combination of two
   mean squares, with the degrees of freedom of Satterthwaite (Biometrics Bull. 2, 1946).
+- A mean over cells that were measured in the same sessions is a mean over sessions, too: of the
+  cells' mean in each (:func:`over_cells`).
 - **components**: the variances of trials, sessions and machines, by the analysis of variance of
   unweighted means (Searle, Casella and McCulloch, Variance Components, 1992, chapter 5).
 
@@ -131,6 +133,8 @@ def is_precise(over: Rerun, precision: float) -> bool:
     half = over.rerun_half
     if half is None or over.sessions < FEWEST_SESSIONS:
         return False
+    # As wide as it will be reported (selection_factor), or the run would stop before that is
+    # within.
     return SELECTION_CAUTION * half <= math.log1p(precision)
 
 
@@ -138,6 +142,7 @@ def selection_factor(over: Rerun, precision: float | None) -> float:
     """By how much the intervals of logarithms are to be wider because their sessions were repeated
     until they agreed within ``precision``; 1 without such a rule."""
     half = over.rerun_half
+    # Sessions that agree exactly have no width that a factor could change.
     if precision is None or not half:
         return 1.0
     return max(SELECTION_CAUTION, math.log1p(precision) / half)
@@ -159,6 +164,29 @@ def of_values(session: str, values: Sequence[float], machine: str = "") -> Sessi
     """
     n, mean, sd = summary(values)
     return SessionMean(session=session, n=n, mean=mean, sd=sd, machine=machine)
+
+
+def over_cells(cells: Sequence[Sequence[SessionMean]]) -> list[SessionMean]:
+    """The mean of several cells in each of the sessions, which are the same in all of them.
+
+    What a session changes, it may change in every cell alike: the cells of one session are not
+    independent, but the means over its cells are, from session to session. They have no ``sd``: the
+    blocks of different cells are not draws of one quantity.
+    """
+    means: dict[str, list[SessionMean]] = {}
+    for one in (mean for cell in cells for mean in cell):
+        # Without the machine, which not every cell's trials know; a session is of one machine.
+        means.setdefault(one.session, []).append(one)
+    return [
+        SessionMean(
+            session=session,
+            n=sum(one.n for one in found),
+            mean=math.fsum(one.mean for one in found) / len(found),
+            sd=None,
+            machine=found[0].machine,
+        )
+        for session, found in means.items()
+    ]
 
 
 def rerun(sessions: Sequence[SessionMean]) -> Rerun:
@@ -210,6 +238,8 @@ def _rerun_half(machines: Sequence[Sequence[SessionMean]], n: int, sd: float) ->
     among = sd**2 * (1 + 1 / n)
     # The mean of several sessions varies less than the one session that is to come.
     within, df_within = _session_square(machines) if len(machines) > 1 else (0.0, 0)
+    # Of a machine's mean, its sessions leave 1 / n of their variance; one session more has all of
+    # it.
     rest = within * (1 - _mean_inverse([len(machine) for machine in machines])) if within else 0.0
     total = among + rest
     if not total:

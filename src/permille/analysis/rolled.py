@@ -31,7 +31,7 @@ class CellFold:
     records of the result change: stores then recompute it. A test with golden sums fails otherwise.
     """
 
-    version = 17
+    version = 18
 
     def of(self, trials: Sequence[Trial]) -> Rolled:
         """Aggregate the trials of one group.

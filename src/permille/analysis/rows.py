@@ -115,6 +115,8 @@ class SplitFigures(Record):
             output=Interval.known(split.output_j),
             rest_w=Interval.known(split.rest_w),
             n=split.n,
+            # Split when the trial ended (analysis.token_split), within this boundary whatever is
+            # asked for now.
             boundary="compute",
             problem=split.problem,
             warning=split.warning,
@@ -264,6 +266,7 @@ def row_fields(
         "boundary": summary.boundary,
         "domains": summary.domains,
         "fingerprint": summary.fingerprint,
+        # A cell may have an energy and none above idle.
         "problem": (summary.above_idle() if net else summary).problem,
         "reasons": summary.reasons,
         "notes": summary.notes,
@@ -300,6 +303,8 @@ def joules_each(sums: Sums | None, overhead: float) -> Estimate | None:
 def _machines(summary: Summary) -> int:
     """How many machines its trials were made on, as far as they know."""
     places = summary.energy.places if summary.energy else ()
+    # The greater: machines of equal hardware and versions share a fingerprint, and older trials
+    # know no machine.
     return max(len(summary.fingerprint.split("+")), len({place.machine for place in places}))
 
 
@@ -307,7 +312,10 @@ def _inference_energy(summary: Summary) -> InferenceEnergy | None:
     if summary.inference_p50_j is None:
         return None
     return InferenceEnergy(
-        p50=summary.inference_p50_j, p95=summary.inference_p95_j, boundary="compute"
+        # Likewise worked out when the trial ended (analysis.inferences).
+        p50=summary.inference_p50_j,
+        p95=summary.inference_p95_j,
+        boundary="compute",
     )
 
 

@@ -105,6 +105,7 @@ def distortion(
         # Its own lag, and not the longest one, which every answer behind a burst may have waited.
         return Distortion(most_s, lag.most if percentile == "p99" else lag.p95)
     if time == "tpot":
+        # Of an answer of one or two tokens, one interval has all of the delay.
         return Distortion(most_s / max(1.0, (output_tokens or 0.0) - 1), 0.0)
     return Distortion(most_s, 0.0)
 

@@ -16,6 +16,7 @@ from permille.records.trial import Trial
 def output_tokens(trial: Trial) -> int | None:
     """The output tokens of a trial's successful inferences; None if they are unknown."""
     # A float: the worker reads the answers of one pass and multiplies by the passes.
+    # A task that writes nothing counts 0, and has no energy per token.
     return round(trial.counts.get("tokens_out", 0.0)) or None
 
 
@@ -89,6 +90,7 @@ def token_split(done: Sequence[Trial]) -> TokenSplit | None:
 
 def _no_split(each: Sequence[TokenSplit]) -> str | None:
     """Why the trials have no figure together."""
+    # Energy until the first token and a coefficient of a regression are not one quantity.
     if len({one.method for one in each if one.problem is None}) > 1:
         return "the trials needed different methods: use more inferences"
     return next((one.problem for one in each if one.problem), None)

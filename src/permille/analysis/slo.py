@@ -15,7 +15,6 @@ from permille.analysis.cell_summary import Summary
 from permille.analysis.comparable import place
 from permille.analysis.compare import ratio
 from permille.analysis.pareto import needs_less
-from permille.analysis.quality import wilson
 from permille.analysis.schedule_lag import Distortion, distortion, sent_late
 from permille.errors import CompareError
 from permille.records import Record
@@ -100,7 +99,8 @@ class OperatingChoice(Record):
     """The points, cheapest first, and the answer.
 
     ``best``: the cheapest that keeps the promise. ``cheapest``: of all. ``cost``: the energy of
-    ``best`` over that of ``cheapest``; None if they are the same. ``as_cheap``: points that keep
+    ``best`` over that of ``cheapest``; None if they are the same, or if one is not above 0.
+    ``as_cheap``: points that keep
     the promise and whose energy is within error of that of ``best``. ``undecided``: points of
     which the trials cannot tell whether they keep it, and which are cheaper than ``best`` by their
     figure. ``nearest``: without ``best``, the point with the smallest excess over a limit.
@@ -152,10 +152,17 @@ def _kept(
         points=tuple(points),
         best=best,
         cheapest=known[0],
-        cost=None if best is known[0] else ratio(best.summary, known[0].summary),
+        cost=None if best is known[0] else _cost(best.summary, known[0].summary),
         as_cheap=tuple(p for p in others if not needs_less(best.summary, p.summary)),
         undecided=tuple(p for p in known[: known.index(best)] if p.meets is None),
     )
+
+
+def _cost(best: Summary, cheapest: Summary) -> Estimate | None:
+    try:
+        return ratio(best, cheapest)
+    except CompareError:  # an energy above idle that is not above 0: the choice stands without it
+        return None
 
 
 def check(summary: Summary, promise: Sequence[Limit]) -> PointCheck:
@@ -181,6 +188,8 @@ def is_overloaded(summary: Summary) -> bool:
 def _check(summary: Summary, limit: Limit) -> LimitCheck:
     promised = figure_of(summary, limit.name)
     figure, reason = promised.figure, promised.reason
+    # Not by a figure: an overloaded server has none, as its waiting times would have grown for
+    # ever.
     if promised.breaks:
         return LimitCheck(limit=limit, figure=figure, keeps=False, reason=reason)
     keeps: bool | None = None
@@ -198,8 +207,8 @@ def _check(summary: Summary, limit: Limit) -> LimitCheck:
             keeps, reason = None, lag
     if summary.failed and keeps:
         # What a failed trial saw is in no figure: the others would look better than the server is.
-        trials = counted(summary.failed, "trial")
-        keeps, reason = None, f"{trials} failed and is in no figure: run it again with --fresh"
+        trials = counted(summary.failed, "trial failed and is", "trials failed and are")
+        keeps, reason = None, f"{trials} in no figure: run it again with --fresh"
     return LimitCheck(limit=limit, figure=figure, keeps=keeps, reason=reason)
 
 
@@ -263,11 +272,11 @@ def _time(summary: Summary, name: str) -> tuple[Estimate | None, str | None]:
 
 
 def _error_rate(summary: Summary) -> tuple[Estimate | None, str | None]:
-    """The share of failed inferences with Wilson's interval."""
+    """The share of failed inferences with its interval."""
     failures = summary.failures
     if failures is None or not failures.tried:
         return None, "the backend does not count failed inferences"
-    return wilson(failures.share, failures.tried), None
+    return Estimate(value=failures.share, low=failures.low, high=failures.high), None
 
 
 def _joules(point: PointCheck) -> float:

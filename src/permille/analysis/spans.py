@@ -61,6 +61,7 @@ def overlapping(spans: Sequence[Span]) -> list[list[int]]:
     groups: list[list[int]] = []
     end_ns = 0
     for i in sorted(range(len(spans)), key=lambda i: spans[i].t0_ns):
+        # A span that begins where another ends shares no energy with it.
         if groups and spans[i].t0_ns < end_ns:
             groups[-1].append(i)
         else:
@@ -181,6 +182,8 @@ def pooled(
         boundary=boundary,
         pue=pue,
         provenance=bounded.provenance,
+        # A span that an exception ended may have done a part of its work: the energy of that part
+        # is known, and is not that of the whole.
         valid=energy is not None and not any(span.raised for span in spans),
         reason="; ".join(filter(None, [_raised(spans), bounded.reason])) or None,
         notes=(*notes, *_notes(spans, bounded.note, shared_out=share < 1)),
@@ -195,6 +198,7 @@ def card(results: Sequence[Result], title: str) -> Card:
     if len(results) == 1:
         lines = _lines(results[0], per_1000=False)
     else:
+        # Bars of one scale must be of one quantity.
         per_1000 = all(result.kwh_per_1000 for result in results)
         lines = [line for result in results for line in _named_lines(result, per_1000=per_1000)]
     facts = ("in brackets: 95 % intervals", *(_basis(results[0]) if len(results) == 1 else ()))

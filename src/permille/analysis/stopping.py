@@ -95,6 +95,7 @@ def decide(
     k, centre, sd = intervals.summary(values[1:] if cold else values)
     wanted = precision * abs(centre)
     half = None if sd is None else _half_width(k, sd)
+    # By n and not by k: a first repeat that is left out was measured all the same.
     within = half is not None and half <= wanted and n >= min_repeats
     stop = within or n >= max_repeats
     needed = n if within else _needed(n, k, sd, wanted, min_repeats, max_repeats)

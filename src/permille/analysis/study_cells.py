@@ -90,6 +90,7 @@ def archive_of(trials: Iterable[Trial]) -> Archive | None:
         runs += 1
         for phase in trial.phases.values():
             for domain in phase.domains.values():
+                # It would be in none of the three columns, and their sum less than the whole.
                 if domain.kind not in kwh:
                     return None
                 energy_kwh = kwh_from_joules(domain.energy_j)
@@ -174,6 +175,7 @@ def _parts(done: Sequence[Trial]) -> dict[str, Sums]:
         counted += 1
         for part, energy_j in parts.items():
             values.setdefault(part, []).append(per_1000(energy_j, inferences))
+    # A mean over the trials that have a part would not add up with the others to the node's.
     return {part: sums(found) for part, found in values.items() if len(found) == counted}
 
 
@@ -212,6 +214,7 @@ def _medians(cells: Sequence[StudyCell]) -> dict[str, float]:
     values: dict[str, list[float]] = {}
     for cell in cells:
         energy = cell.energy("node")
+        # The paper's medians are of these; values are only known of trials, not of a table of sums.
         if energy is not None and cell.summary.cell.category == "task-specific":
             values.setdefault(cell.summary.cell.task, []).extend(energy.values)
     return {

@@ -13,7 +13,12 @@ from permille.analysis.cell_energy import MOST_BLOCKS, CellEnergy
 from permille.analysis.cell_summary import InferenceFailures, Summary, Sums
 from permille.analysis.comparable import pooled_by
 from permille.analysis.overload import overloaded
-from permille.analysis.quality import nothing_read, over_trials
+from permille.analysis.quality import (
+    nothing_read,
+    over_trials,
+    over_trials_and_requests,
+    wilson,
+)
 from permille.analysis.sums import energy_sums
 from permille.energy import disturbance
 from permille.records.answers import Quality
@@ -196,6 +201,8 @@ def _mean(values: Iterable[float | None]) -> float | None:
 
 def _failures(done: Sequence[Trial]) -> InferenceFailures | None:
     known = [
+        # A trial that does not count them is no trial without any: a share of 0 would be a server
+        # that never fails.
         (int(trial.counts["failed"]), query.inferences)
         for trial in done
         if "failed" in trial.counts
@@ -205,7 +212,15 @@ def _failures(done: Sequence[Trial]) -> InferenceFailures | None:
     if not known:
         return None
     failed = sum(failed for failed, _ in known)
-    return InferenceFailures(failed=failed, tried=failed + sum(done for _, done in known))
+    tried = failed + sum(done for _, done in known)
+    alone = wilson(failed / tried, tried)
+    shares = serving.over_trials([failed / (failed + done) for failed, done in known])
+    share = (
+        alone if shares is None or shares.low is None else over_trials_and_requests(shares, alone)
+    )
+    assert share.low is not None
+    assert share.high is not None
+    return InferenceFailures(failed=failed, tried=tried, low=share.low, high=share.high)
 
 
 def _trial_notes(done: Sequence[Trial]) -> tuple[str, ...]:

@@ -129,12 +129,12 @@ def _by_phases(recording: Recording, query: Span, times: RequestTimes) -> TokenS
         return TokenSplit(problem="requests overlap")
     interval_s, n = recording.stats.interval_s, len(rows)
     for what, mean_s in (
-        ("prompt", sum(first - sent for sent, first, _ in rows) / n / 1e9),
-        ("answer", sum(last - first for _, first, last in rows) / n / 1e9),
+        ("a prompt", sum(first - sent for sent, first, _ in rows) / n / 1e9),
+        ("an answer", sum(last - first for _, first, last in rows) / n / 1e9),
     ):
         if mean_s < POLLS * interval_s:
             return TokenSplit(
-                problem=f"a {what} takes {mean_s:.2g} s, too short to be resolved by readings every"
+                problem=f"{what} takes {mean_s:.2g} s, too short to be resolved by readings every"
                 f" {interval_s:.2g} s"
             )
     prompts, rest = _parts(recording, query, times)

@@ -46,6 +46,7 @@ def of_span(cpu: CpuSeries | None, span: Span) -> Disturbance | None:
     all_s = cpu.cpus * span.seconds
     # Every process's time is in whole ticks: the run's may add up to more than the machine's.
     others_s = max(0.0, used.busy_s - used.own_s)
+    # The greater, not the sum: it is to be compared with one threshold, and either alone disturbs.
     most_s = max(others_s, used.steal_s or 0.0)
     return Disturbance(
         others=min(1.0, others_s / all_s),

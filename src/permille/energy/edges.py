@@ -32,7 +32,7 @@ def edge_s(domain: Domain) -> float:
     sensor = domain.sensor
     if sensor is not None:
         return (sensor.window_s + sensor.period_s) / 4
-    return UNKNOWN_TICK_S if domain.tick_s is None else domain.tick_s
+    return tick_s(domain)
 
 
 def tick_s(domain: Domain) -> float:
@@ -86,6 +86,7 @@ def _held_back_j(series: Series, at: int, nearby_w: float) -> float:
     while since > 0 and series.energy_j[since - 1] == level:
         since -= 1
     seen_s = (series.t_ns[at] - series.t_ns[since]) / 1e9
+    # It stepped at this reading or shortly before, as a working counter does.
     if since == at or seen_s < STALE_TICKS * one_tick_s:
         return nearby_w * one_tick_s
     before = max(0, since - 1)

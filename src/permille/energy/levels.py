@@ -58,6 +58,7 @@ def longest_still_s(series: Series, span: Span) -> float:
 
 def power_trace(series: Series, points: int = 200) -> list[tuple[float, float]]:
     """Mean power over at most ``points`` equal intervals: (seconds from the start, watts)."""
+    # A single reading has a level, and no power.
     if len(series.t_ns) < 2:
         return []
     start, end = series.t_ns[0], series.t_ns[-1]

@@ -79,4 +79,5 @@ def notices(recording: Recording) -> tuple[str, ...]:
     ]
     if recording.shared:
         said.append("concurrent runs were allowed on the machine (--shared)")
+    # A condition that lasts, such as throttling, makes an event each time that it is found.
     return tuple(dict.fromkeys(said))

@@ -68,6 +68,8 @@ def span_energy(
     problem = _too_few_updates(domain, span)
     if problem is not None:
         return Refused(reason=problem)
+    # Other readings are around each edge, and what the sensor missed lies between them:
+    # independent.
     edges_j = math.hypot(
         edge_j(series, span.t0_ns), edge_j(series, span.t1_ns), _unsampled_j(series, span)
     )
@@ -162,6 +164,7 @@ def _enough_s(seconds: float, energy_j: float, edges_j: float, domain: Domain) -
     """The length of a span at this power whose edges would be acceptable, with some margin."""
     if energy_j <= 0:
         return max(STILL_S, 10 * tick_s(domain))
+    # The edges stay as they are while the span grows; the first 2 is the margin, the second k.
     return max(10 * tick_s(domain), 2 * seconds * 2 * edges_j / (CARRIES * energy_j))
 
 
@@ -196,6 +199,7 @@ def _touches(event: Event, span: Span, domain: Domain) -> bool:
     return (
         event.kind == "invalid"
         and event.domain in (None, domain.name)
+        # Both ends included: an event at an edge spoils the reading there.
         and event.t0_ns <= span.t1_ns
         and event.t1_ns >= span.t0_ns
     )

@@ -19,7 +19,7 @@ from permille.explorer.cells import Shown
 from permille.records import Record
 from permille.records.energy import BOUNDARIES, Boundary
 from permille.tabular import as_csv, parquet_of
-from permille.units import JOULES_PER_KWH
+from permille.units import JOULES_PER_KWH, MOST_TYPED
 
 if TYPE_CHECKING:
     from duckdb import DuckDBPyConnection
@@ -67,8 +67,6 @@ _TYPES = {
     "quality": "DOUBLE",
 }
 _PLAIN = [c for c in _TYPES if c not in ("id", "value_j", "low_j", "high_j", "boundary", "net")]
-MOST = 1e18
-"""The largest number of a query, as of the page's fields and of a study file's ``params``."""
 LONGEST = 300
 """The most characters in one filter's value."""
 
@@ -125,8 +123,8 @@ def _number(query: Mapping[str, str], name: str) -> float | None:
     except ValueError as error:
         raise UsageError(f"{name} is a number, not {text[:40]!r}") from error
     # Written as what must hold: a NaN passes no comparison.
-    if not 0 <= value <= MOST:
-        raise UsageError(f"{name} is a number from 0 to {MOST:g}, not {text[:40]!r}")
+    if not 0 <= value <= MOST_TYPED:
+        raise UsageError(f"{name} is a number from 0 to {MOST_TYPED:g}, not {text[:40]!r}")
     return value
 
 

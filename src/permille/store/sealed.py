@@ -15,7 +15,7 @@ from permille.records.trial import Trial
 from permille.store import rollup
 from permille.store.connecting import Budget
 from permille.store.failures import damaged, is_corrupt
-from permille.store.gate import senseless_in_body
+from permille.store.gate import refusal_of_body
 from permille.store.rollup import Kept
 from permille.store.rows import KEYS, Group, Raw, Row, read_machine, read_raw, read_trial
 from permille.store.seals import DamageError, added, seal, total
@@ -66,9 +66,10 @@ class SealedRows:
 
     def usable(self, row: Row) -> Iterator[Trial]:
         """The row's trial like :meth:`decoded`, unless it has an impossible figure (a negative
-        energy), which is reported: older versions stored it, and no result can be computed."""
+        energy, or one whose square is no float), which is reported: an older version or another
+        program stored it, and no result can be computed."""
         for trial in self.decoded(row):
-            reason = senseless_in_body(trial, row.body)
+            reason = refusal_of_body(trial, row.body)
             if reason is None:
                 yield trial
             else:

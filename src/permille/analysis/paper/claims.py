@@ -62,6 +62,7 @@ def _missing(what: str) -> Outcome:
 def _whole_kwh(study: StudyCells) -> float | None:
     """The energy of the whole archive; None if there is none of it."""
     it = study.archive
+    # None for 0, too: shares and factors are divided by it.
     return None if it is None else it.cpu_kwh + it.ram_kwh + it.gpu_kwh or None
 
 
@@ -113,6 +114,7 @@ def _largest(study: StudyCells) -> float | None:
     """kWh of the largest run on DiffusionDB, loading included."""
     cells = _of(study, SDXL, dataset="DiffusionDB")
     most = [cell.most_j for cell in cells if cell.most_j is not None]
+    # The one run and not their mean: no mean of the data gives the printed 11.49 kWh.
     return kwh_from_joules(max(most)) if most else None
 
 
@@ -189,6 +191,7 @@ def _times_less(study: StudyCells) -> Outcome:
 def _image_over_text(study: StudyCells) -> Outcome:
     images = _mean(_of_task(study, "text-to-image"))
     texts = _mean(_of_task(study, "text-classification"))
+    # None or 0: there is no ratio.
     if not images or not texts:
         return _missing("text-to-image or text-classification")
     return Outcome(

@@ -81,6 +81,10 @@ def agreement(computed: float | None, printed: str) -> Agreement | None:
         return None
     target = Decimal(printed)
     step = Decimal(1).scaleb(int(target.as_tuple().exponent))
+    # Further apart than rounding or cutting off could make them; and quantize has no room for more
+    # than 28 digits.
+    if abs(computed - float(printed)) > 2 * step:
+        return None
     # By repr: the float 0.0265 itself is a little less, and would not be rounded half up.
     value = Decimal(repr(computed))
     if value.quantize(step, ROUND_HALF_UP) == target:

@@ -141,6 +141,8 @@ def _figures(name: str, figure: Sums) -> dict[str, float | None]:
 def _text(value: object) -> str:
     if value is None:
         return ""
+    # Twelve digits: the last ones of a float are another machine's, and the table is compared with
+    # what the script generates.
     return f"{value:.12g}" if isinstance(value, float) else str(value)
 
 
@@ -185,6 +187,7 @@ def _summary(row: dict[str, str], boundary: Boundary, facts: About) -> Summary:
         seconds=seconds,
         latency_p50_s=None,
         latency_p95_s=None,
+        # The study's files have scores and do not say of how many samples.
         quality=Quality(metric=metric, value=float(row["quality"]), n=None) if metric else None,
         done=n,
         failed=0,

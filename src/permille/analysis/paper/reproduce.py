@@ -84,6 +84,7 @@ class Table5Row(Record):
 class Reproduction(Record, omit_defaults=True):
     """What ``permille reproduce --json`` prints: every table, or the one that was chosen."""
 
+    # Not JsonOutput's field, whose default would be omitted like that of a table not chosen.
     schema: Literal[1]
     table2: tuple[Table2Row, ...] | None = None
     table3: tuple[Table3Row, ...] | None = None
@@ -189,6 +190,7 @@ def _logged_g(cells: Sequence[StudyCell]) -> float | None:
     grams, n = 0.0, 0
     for cell in cells:
         energy = cell.energy("node")
+        # Grams of the other cells alone would read as those of all.
         if energy is None or cell.logged_g_per_kwh is None:
             return None
         grams += energy.n * kwh_from_joules(energy.mean) * cell.logged_g_per_kwh
@@ -204,6 +206,8 @@ def table5(cells: Sequence[StudyCell]) -> list[Table5Row]:
         computed = node_kwh([c for c in cells if c.summary.cell.model == model])
         per_query = computed[1] / 1000 if computed else None
         from_rounded = spent / float(printed.inference)
+        # By the printed energy of a query, which is rounded: the paper's counts follow from it, but
+        # for one.
         how = agreement(from_rounded, str(printed.inferences))
         note = "training and fine-tuning over the printed energy per query"
         if how is None:
@@ -222,7 +226,7 @@ def table5(cells: Sequence[StudyCell]) -> list[Table5Row]:
                 kwh_per_query=per_query,
                 published=printed.inferences,
                 from_rounded=from_rounded,
-                from_data=None if per_query is None else spent / per_query,
+                from_data=spent / per_query if per_query else None,
                 matches=how is not None,
                 agreement=how,
                 note=note,

@@ -161,3 +161,6 @@ def _show(comparison: Comparison) -> None:
     if len(comparison.cells) > 1:
         cells = counted(len(comparison.cells), "cell")
         out.print(Text(plain(f"over {cells}: {times_text(comparison.ratio)}")))
+        over = over_sessions(comparison.ratio, short)
+        if over is not None:
+            out.print(f"  {over}", soft_wrap=True)

@@ -4,7 +4,7 @@ import { say } from "./say.js";
 
 /** @import { BoundaryColumns, Cell, FigureColumns, Metered } from "./document" */
 /** @import { App } from "./main.js" */
-/** @import { Boundary, Estimate, Joules, Ratio, Setting } from "./page" */
+/** @import { Boundary, Estimate, Joules, Paired, Ratio, Setting } from "./page" */
 
 /**
  * @typedef {{ general: Cell; specific: Cell }} Answer
@@ -305,7 +305,7 @@ function rerunHalf(units, means) {
  * The ratio over sessions, of the blocks that have both; null where there are no two of them.
  * @param {Joules} a
  * @param {Joules} b
- * @returns {Estimate | null}
+ * @returns {Ratio | null}
  */
 function pairedRatio(a, b) {
   if (!a.blocks || !b.blocks) return null;
@@ -321,18 +321,54 @@ function pairedRatio(a, b) {
   const groups = [...machines.values()].map((sessions) => [...sessions.values()]);
   const sessions = groups.flat();
   if (sessions.flat().length < 2) return null;
-  const means = groups.map((group) => group.map(meanOf));
-  const units =
-    sessions.length === 1 ? sessions[0] : means.length === 1 ? means[0] : means.map(meanOf);
+  const means = new Map(
+    [...machines].flatMap(([machine, of]) =>
+      [...of].map(([session, logs]) => [session, { mean: meanOf(logs), machine }]),
+    ),
+  );
   const widened = Math.max(a.widened, b.widened);
-  const value = Math.exp(meanOf(units));
-  const half = (widened * studentT(units.length - 1) * sdOf(units)) / Math.sqrt(units.length);
-  const next = widened * rerunHalf(units, means);
-  const rerun = sessions.length > 1 ? onLogScale(value, next, next) : null;
+  const over = overSessions({ means, widened });
+  // Of a single session, its blocks are the draws.
+  const half = sessions.length === 1 ? widened * meanHalf(sessions[0]) : over.half;
+  const value = Math.exp(over.value);
+  return { ...withRerun(onLogScale(value, half, half), over), paired: { means, widened } };
+}
+
+/**
+ * The mean over sessions with half the widths of its interval and of that of one more session.
+ * @param {Paired} paired
+ */
+function overSessions({ means, widened }) {
+  /** @type {Map<string, number[]>} */
+  const machines = new Map();
+  for (const { mean, machine } of means.values())
+    machines.set(machine, [...(machines.get(machine) ?? []), mean]);
+  const groups = [...machines.values()];
+  const units = groups.length === 1 ? groups[0] : groups.map(meanOf);
   return {
-    ...onLogScale(value, half, half),
-    sessions: sessions.length,
+    value: meanOf(units),
+    half: widened * meanHalf(units),
+    next: means.size > 1 ? widened * rerunHalf(units, groups) : null,
+    sessions: means.size,
     machines: groups.length,
+  };
+}
+
+/** @param {number[]} units */
+const meanHalf = (units) => (studentT(units.length - 1) * sdOf(units)) / Math.sqrt(units.length);
+
+/**
+ * A ratio with what it is over, and where one more session's would lie.
+ * @param {Estimate} plain
+ * @param {ReturnType<typeof overSessions>} over
+ * @returns {Estimate}
+ */
+function withRerun(plain, { sessions, machines, next }) {
+  const rerun = next === null ? null : onLogScale(plain.value, next, next);
+  return {
+    ...plain,
+    sessions,
+    machines,
     rerunLow: rerun && rerun.low,
     rerunHigh: rerun && rerun.high,
   };
@@ -341,7 +377,7 @@ function pairedRatio(a, b) {
 /**
  * @param {Joules} a
  * @param {Joules} b
- * @returns {Estimate}
+ * @returns {Ratio}
  */
 function plainRatio(a, b) {
   const paired = pairedRatio(a, b);
@@ -483,12 +519,14 @@ export function ratio(x, y, setting) {
       Math.hypot(Math.log(plain.high) - Math.log(plain.value), high, edges),
     ),
     shared: [low, high],
+    edge: edges,
   };
 }
 
 /**
- * Geometric mean of ratios, as permille.analysis.compare.over_cells: logarithmic half-widths in
- * quadrature, but for what the meters add, which is the same error in every cell.
+ * Geometric mean of ratios, as permille.analysis.across_cells: over the sessions of cells that have
+ * the same ones, otherwise with the logarithmic half-widths in quadrature. What the meters add is
+ * the same error in every cell.
  * @param {Ratio[]} ratios
  * @returns {Estimate}
  */
@@ -497,34 +535,94 @@ export function overall(ratios) {
   const k = ratios.length;
   const value = Math.exp(ratios.reduce((sum, r) => sum + Math.log(r.value), 0) / k);
   if (!ratios.every((r) => r.low && r.high)) return { value, low: null, high: null };
-  const below = ratios.map((r) => Math.log(r.value / (r.low ?? r.value)));
-  const above = ratios.map((r) => Math.log((r.high ?? r.value) / r.value));
-  /** @param {number[]} halves @param {number[]} common */
-  const halfOfMean = (halves, common) => {
-    const own = halves.map((half, i) => Math.sqrt(Math.max(0, half * half - common[i] ** 2)));
-    return (
-      Math.hypot(
-        ...own,
-        common.reduce((sum, part) => sum + part, 0),
-      ) / k
+  const groups = bySessions(ratios);
+  const own = acrossGroups(
+    groups.map((group) => ({ sessions: sessionsOf(group[0]), half: halfOfSum(group) })),
+  );
+  const [below, above] = [0, 1].map((side) =>
+    Math.hypot(own / k, sumOf(ratios.map((r) => r.shared?.[side] ?? 0)) / k),
+  );
+  const mean = onLogScale(value, below, above);
+  const one = groups.length === 1 && sessionsOf(ratios[0]).length;
+  return one ? withRerun(mean, overSessions(together(ratios))) : mean;
+}
+
+/**
+ * Half of the width of a sum over groups of cells: in quadrature or, where groups share a session,
+ * as if they shared all, which is the most that it can be.
+ * @param {{ sessions: string[]; half: number }[]} groups
+ */
+function acrossGroups(groups) {
+  const several = groups.map((of) => of.sessions).filter((names) => names.length > 1);
+  const names = several.flat();
+  const halves = groups.map((of) => of.half);
+  return new Set(names).size === names.length ? Math.hypot(...halves) : sumOf(halves);
+}
+
+/** @param {number[]} values */
+const sumOf = (values) => values.reduce((total, value) => total + value, 0);
+
+/** @param {Ratio} of */
+const sessionsOf = (of) => [...(of.paired?.means.keys() ?? [])].sort();
+
+/**
+ * Ratios by their sessions; one whose sessions are unknown is by itself.
+ * @param {Ratio[]} ratios
+ */
+function bySessions(ratios) {
+  /** @type {Map<string | Ratio, Ratio[]>} */
+  const groups = new Map();
+  for (const each of ratios) {
+    const key = each.paired ? JSON.stringify(sessionsOf(each)) : each;
+    groups.set(key, [...(groups.get(key) ?? []), each]);
+  }
+  return [...groups.values()];
+}
+
+/**
+ * Half of the width of the sum of the logarithms of ratios of the same sessions, without what is
+ * one error of all cells.
+ * @param {Ratio[]} group
+ */
+function halfOfSum(group) {
+  if (group.length > 1 && sessionsOf(group[0]).length > 1)
+    return Math.hypot(
+      group.length * overSessions(together(group)).half,
+      ...group.map((r) => r.edge ?? 0),
     );
-  };
-  return onLogScale(
-    value,
-    halfOfMean(
-      below,
-      ratios.map((r) => r.shared?.[0] ?? 0),
-    ),
-    halfOfMean(
-      above,
-      ratios.map((r) => r.shared?.[1] ?? 0),
-    ),
+  return Math.hypot(...group.map(ownHalf));
+}
+
+/**
+ * The wider side: they only differ where the range of a float has cut off an end.
+ * @param {Ratio} ratio
+ */
+function ownHalf({ value, low, high, shared }) {
+  const halves = [Math.log(value / (low ?? value)), Math.log((high ?? value) / value)];
+  return Math.max(
+    ...halves.map((half, side) => Math.sqrt(Math.max(0, half ** 2 - (shared?.[side] ?? 0) ** 2))),
   );
 }
 
 /**
- * The mean of several cells' joules, as permille.analysis.parity.mean_of_cells: spreads are
- * independent, the meter's error is common to all.
+ * The mean of ratios of the same sessions in each of these.
+ * @param {Ratio[]} group
+ * @returns {Paired}
+ */
+function together(group) {
+  const all = group.flatMap((each) => each.paired ?? []);
+  const means = new Map(
+    [...all[0].means].map(([session, { machine }]) => [
+      session,
+      { machine, mean: meanOf(all.map((paired) => paired.means.get(session)?.mean ?? NaN)) },
+    ]),
+  );
+  return { means, widened: Math.max(...all.map((paired) => paired.widened)) };
+}
+
+/**
+ * The mean of several cells' joules, as permille.analysis.parity.mean_of_cells: what a session
+ * changes, and the meter's error, is common to all of its cells.
  * @param {Joules[]} list
  * @returns {Estimate}
  */
@@ -533,7 +631,17 @@ export function meanOfCells(list) {
   const k = list.length;
   const value = meanOf(list.map((e) => e.value));
   if (value <= 0 || list.some((e) => e.spread === null)) return { value, low: null, high: null };
-  const half = Math.hypot(...list.map((e) => (e.spread ?? 0) * e.value)) / k;
+  /** @type {Map<string | Joules, Joules[]>} */
+  const groups = new Map();
+  for (const each of list) {
+    const key = each.blocks ? JSON.stringify(namesOf(each)) : each;
+    groups.set(key, [...(groups.get(key) ?? []), each]);
+  }
+  const halves = [...groups.values()].map((group) => ({
+    sessions: namesOf(group[0]),
+    half: spreadOf(group),
+  }));
+  const half = acrossGroups(halves) / k;
   const [below, above] = /** @type {const} */ (["below", "above"]).map(
     (side) => list.reduce((sum, e) => sum + e.value * e[side], 0) / k,
   );
@@ -542,6 +650,29 @@ export function meanOfCells(list) {
     low: Math.max(0, value - Math.hypot(half, below)),
     high: value + Math.hypot(half, above),
   };
+}
+
+/** @param {Joules} of */
+const namesOf = (of) => [...new Set((of.blocks ?? []).map(([session]) => session))].sort();
+
+/**
+ * Half of the width of the sum of cells of the same sessions, from the spread alone.
+ * @param {Joules[]} group
+ */
+function spreadOf(group) {
+  if (group.length === 1 || namesOf(group[0]).length < 2)
+    return Math.hypot(...group.map((e) => (e.spread ?? 0) * e.value));
+  const means = new Map(
+    (group[0].blocks ?? []).map(([session, , , machine]) => {
+      const each = group.map((e) =>
+        meanOf((e.blocks ?? []).flatMap(([of, , log]) => (of === session ? Math.exp(log) : []))),
+      );
+      return [session, { mean: Math.log(meanOf(each)), machine }];
+    }),
+  );
+  const { half } = overSessions({ means, widened: Math.max(...group.map((e) => e.widened)) });
+  const total = sumOf(group.map((e) => e.value));
+  return (onLogScale(total, half, half).high ?? total) - total;
 }
 
 /**

@@ -164,6 +164,9 @@ export function params(count) {
   return `${number(count / 1e6)} M`;
 }
 
+/** The largest number that a person may type or an address hold: an axis needs an end. */
+export const MOST = 1e18;
+
 /** @type {{ [suffix: string]: number }} */
 const SUFFIX = { "": 1, k: 1e3, m: 1e6, b: 1e9, g: 1e9, t: 1e12, 万: 1e4, 亿: 1e8 };
 
@@ -179,7 +182,7 @@ export function amount(text) {
   if (!match) return null;
   const [, whole, part = "", exponent = "", suffix] = match;
   const value = Number(whole.replaceAll(",", "") + part + exponent) * SUFFIX[suffix.toLowerCase()];
-  return value <= 1e18 ? value : null;
+  return value <= MOST ? value : null;
 }
 
 /**

@@ -2,7 +2,7 @@
 
 import { meanOf, sdOf, studentT } from "./figures.js";
 
-/** @import { PageAnswerTimes, PageLimit, PageSteps } from "./document" */
+/** @import { PageAnswerTimes, PageLimit, PageSteps, PageTimedTrial } from "./document" */
 
 /** @typedef {{ value: number; low: number | null; high: number | null }} Bounded */
 /**
@@ -29,8 +29,18 @@ export function goodput({ reasons, trials }, time, within) {
   const perS = overTrials(good.map((count, i) => count / trials[i].seconds));
   const share = overTrials(good.map((count, i) => count / trials[i].tried));
   const tried = trials.reduce((sum, trial) => sum + trial.tried, 0);
-  const alone = wilson(good.reduce((sum, count) => sum + count, 0) / tried, tried);
+  const seen = trials.reduce((sum, trial) => sum + seenIn(trial, time), 0);
+  const alone = wilson(good.reduce((sum, count) => sum + count, 0) / tried, seen);
   return { perS, share: noNarrower(share, alone), reason: null };
+}
+
+/**
+ * The requests that the kept answers stand on, with those that failed in the same proportion.
+ * @param {PageTimedTrial} trial
+ * @param {string} time
+ */
+function seenIn({ within, tried, inferences }, time) {
+  return Math.floor(((within[time].counts.at(-1) ?? 0) * tried) / inferences);
 }
 
 /**

@@ -18,9 +18,20 @@ export interface Estimate {
   rerunHigh?: number | null;
 }
 
-/** `shared`: what the meters add to its logarithm below and above, the same error in every cell. */
+/**
+ * `shared`: what the meters add to its logarithm below and above, the same error in every cell;
+ * `edge`: the edges of both sides. `paired`: what an interval over sessions is made of.
+ */
 export interface Ratio extends Estimate {
   shared?: [number, number];
+  edge?: number;
+  paired?: Paired;
+}
+
+/** Session to its mean log ratio and its machine; by how much the interval over them is wider. */
+export interface Paired {
+  means: Map<string, { mean: number; machine: string }>;
+  widened: number;
 }
 
 /** Joules per 1,000 inferences, with what a ratio and the budget take. */

@@ -9,6 +9,7 @@ import msgspec
 
 from permille.records import Record
 from permille.records.cell import Category
+from permille.units import MOST_TYPED
 from permille.workload.specs import HubSource
 
 COMMON_MODEL_KEYS = (
@@ -102,7 +103,7 @@ class ModelEntry(Record):
     prompt for each task. Such as `"Positive or negative? {text}"`."""
     tasks: tuple[str, ...] | None = None
     """Use this model only for these tasks of the study. Such as `["summarization"]`."""
-    params: Annotated[int, msgspec.Meta(gt=0, le=10**18)] | None = None
+    params: Annotated[int, msgspec.Meta(gt=0, le=MOST_TYPED)] | None = None
     """The number of parameters, if the model's files do not contain it. Such as `7_000_000_000`."""
     network: bool | None = None
     """Whether this model's workers may use the network. Such as `true`."""

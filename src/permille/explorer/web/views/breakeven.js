@@ -3,7 +3,7 @@
 import { chart, COLOURS, drawing, entry, Plot } from "../chart.js";
 import { combobox } from "../combobox.js";
 import { h, name, table } from "../dom.js";
-import { energy, great, NONE, number, numberIn } from "../format.js";
+import { energy, great, MOST, NONE, number, numberIn } from "../format.js";
 import {
   DAYS,
   joules,
@@ -37,9 +37,6 @@ import { decades } from "../ticks.js";
  * @property {ParityRow} [said]
  * @property {number | null} [node] break-even within the whole node
  */
-
-/** The most that a training may have taken: a break-even without an end has no axis. */
-const MOST_KWH = 1e18;
 
 /** @param {App} app */
 export function breakEven(app) {
@@ -218,7 +215,7 @@ function days(count) {
  * @returns {Use | null}
  */
 function ownRow(app, setting) {
-  const training = numberIn(app.state.training, 0, MOST_KWH),
+  const training = numberIn(app.state.training, 0, MOST),
     cell = app.selection().find((c) => c.id === app.state.cell);
   const each = cell && perInference([cell], setting);
   if (!training || !each) return null;

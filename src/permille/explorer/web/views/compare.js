@@ -241,6 +241,7 @@ function results(app, models, all) {
             ],
             [say`Study`, (r) => name(r.study)],
             [say`Cells`, (r) => number(r.list.length), { number: true }],
+            [say`Interval`, (r) => overSessions(app.data.evidence, r.all, number) ?? "–"],
           ],
           [
             // By machine, too: a mean over two machines would be of neither.

@@ -4,7 +4,18 @@ import { chart, drawing, entry, Plot } from "../chart.js";
 import { combobox } from "../combobox.js";
 import { clean, h, name, own, replaceChildren, table } from "../dom.js";
 import { bounded, kwh, perToken, reach, shown } from "../figures.js";
-import { ends, figure, joule, NONE, number, numberIn, percent, seconds, times } from "../format.js";
+import {
+  ends,
+  figure,
+  joule,
+  MOST,
+  NONE,
+  number,
+  numberIn,
+  percent,
+  seconds,
+  times,
+} from "../format.js";
 import { labelled, term } from "../glossary.js";
 import { doubtOf, goodput } from "../goodput.js";
 import { choose, fastestWithin } from "../operating.js";
@@ -72,8 +83,6 @@ const LATE = {
   both: say`may be too low or too high: permille itself sent requests late`,
 };
 
-/** The most seconds, or energy, that the address may ask for: an axis needs an end. */
-const MOST = 1e18;
 /** The shares of failed requests that are offered, in percent; any other may be in the address. */
 const ERRORS = ["0.1", "0.5", "1", "2", "5", "10"];
 
@@ -455,7 +464,9 @@ function promiseWords(picked, asked) {
     cost && cheapest
       ? say`The promise costs ${times(cost)} the energy of the cheapest load,
         ${loadName(cheapest.cell)}.`
-      : say`The promise costs nothing: no load is cheaper.`,
+      : cheapest && cheapest !== best
+        ? say`${loadName(cheapest.cell)} is cheaper, but by no ratio: an energy is not above 0.`
+        : say`The promise costs nothing: no load is cheaper.`,
     asCheap.length
       ? say` As cheap within error: ${asCheap.map((p) => loadName(p.cell)).join(say`, `)}.`
       : "",

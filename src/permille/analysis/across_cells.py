@@ -1,0 +1,123 @@
+"""The ratio of two models over several cells: the geometric mean of the cells' ratios. Pure.
+
+What a session changes (temperature, clocks, a neighbour) it may change in every cell that was
+measured in it. Cells of the same sessions therefore have no independent ratios, and their number
+does not narrow the interval as that of sessions does: in each session the mean over the cells is
+one value, and Student's t is over these (:mod:`.rerun`). Of four cells in four sessions of two
+blocks each, an interval that takes the cells for independent holds the truth in 80 % of cases where
+a session shifts the ratio by 10 % and a block by 3 %, and this one in 95 %, as where sessions shift
+nothing (simulated in tests/analysis/test_across_cells.py).
+
+What the meters add is one error of all cells, and is averaged. Cells of different sessions, of one
+session alone (whose blocks are their own) or of unknown ones are independent. Of cells that share
+some of their sessions, the half-widths are added, as if all of them were shared, which is the most
+that they can make.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Sequence
+from operator import attrgetter
+from typing import NamedTuple, TypeVar
+
+import msgspec
+
+from permille.analysis import intervals
+from permille.analysis.rerun import Rerun, SessionMean, rerun
+from permille.analysis.rerun import over_cells as means_over_cells
+from permille.records.energy import Estimate
+
+Cell = TypeVar("Cell")
+
+
+class CellInMean(NamedTuple):
+    """One cell's ratio with its interval, and what this is made of, on the logarithmic scale.
+
+    ``shared``: what the meters add below and above; ``edge``: the edges of both sides.
+    ``sessions``: of the paired blocks, whose interval over sessions was ``widened`` by a factor;
+    empty where the ratio is not paired.
+    """
+
+    ratio: Estimate
+    shared: tuple[float, float]
+    edge: float
+    sessions: tuple[SessionMean, ...]
+    widened: float
+
+    @property
+    def names(self) -> frozenset[str]:
+        """The ids of its sessions."""
+        return frozenset(mean.session for mean in self.sessions)
+
+
+def mean_of(cells: Sequence[CellInMean]) -> Estimate:
+    """The geometric mean of the cells' ratios, or the one ratio as it is.
+
+    Raises:
+        ValueError: there are none, or a ratio is not positive.
+    """
+    groups = by_sessions(cells, attrgetter("names"))
+    mean = intervals.geometric_mean(
+        [cell.ratio for cell in cells], [cell.shared for cell in cells], _own_half(groups)
+    )
+    if len(cells) == 1 or len(groups) > 1 or not cells[0].sessions:
+        return mean
+    # Of one session, too: there is no rerun interval, but a reader should know that it is one.
+    return with_rerun(mean, _together(cells))
+
+
+def with_rerun(plain: Estimate, over: Rerun) -> Estimate:
+    """A ratio with what it is over, and where one more session's would lie. What the meters add is
+    the same error in each session, so that it is no part of what a rerun on this machine finds."""
+    half = over.rerun_half
+    ends = None if half is None else intervals.on_log_scale(plain.value, half, half)
+    return msgspec.structs.replace(
+        plain,
+        sessions=over.sessions,
+        machines=over.machines,
+        rerun_low=ends and ends.low,
+        rerun_high=ends and ends.high,
+    )
+
+
+def by_sessions(cells: Sequence[Cell], names: Callable[[Cell], frozenset[str]]) -> list[list[Cell]]:
+    """The cells by the ``names`` of their sessions; one whose sessions are unknown is by itself."""
+    groups: dict[object, list[Cell]] = {}
+    for number, cell in enumerate(cells):
+        groups.setdefault(names(cell) or number, []).append(cell)
+    return list(groups.values())
+
+
+def half_of_sum(groups: Sequence[tuple[frozenset[str], float]]) -> float:
+    """The half-width of a sum over groups of cells, from each group's sessions and half-width: in
+    quadrature or, where groups share a session, as if they shared all."""
+    several = [sessions for sessions, _ in groups if len(sessions) > 1]
+    apart = len(frozenset().union(*several)) == sum(map(len, several))
+    halves = [half for _, half in groups]
+    return math.hypot(*halves) if apart else math.fsum(halves)
+
+
+def _together(group: Sequence[CellInMean]) -> Rerun:
+    """The mean of cells of the same sessions, over these."""
+    over = rerun(means_over_cells([cell.sessions for cell in group]))
+    return over.widened(max(cell.widened for cell in group))
+
+
+def _own_half(groups: Sequence[Sequence[CellInMean]]) -> float | None:
+    """The half-width of the mean from what is not one error of all cells; None if a cell has no
+    interval."""
+    if any(cell.ratio.low is None for group in groups for cell in group):
+        return None
+    halves = [(group[0].names, _half_of_group(group)) for group in groups]
+    return half_of_sum(halves) / sum(map(len, groups))
+
+
+def _half_of_group(group: Sequence[CellInMean]) -> float:
+    """The half-width of the sum of the logarithms of cells of the same sessions."""
+    if len(group) > 1 and len(group[0].names) > 1:
+        half = _together(group).half
+        assert half is not None
+        return math.hypot(len(group) * half, *(cell.edge for cell in group))
+    # The wider side: they only differ where the range of a float has cut off an end.
+    return math.hypot(*(max(intervals.own_halves(cell.ratio, cell.shared)) for cell in group))
