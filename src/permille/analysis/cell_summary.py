@@ -38,18 +38,55 @@ class BlockPlace(NamedTuple):
     machine: str = ""
 
 
-class SumsIntervals(NamedTuple):
-    """The intervals of a figure: with the systematic part, and of the trials alone.
-    ``selection_factor``: by how much those over its sessions are widened (see :mod:`.rerun`), if
-    they are ``over_sessions``."""
+class SumsIntervals(Record, array_like=True):
+    """The intervals of a figure: with the systematic part, and of the trials alone (``spread``).
+    ``selection_factor``: by how much those over its sessions are widened (see :mod:`.rerun`).
+    ``sessions`` and what follows is None if they are not over sessions."""
 
-    estimate: Estimate
-    spread: Estimate
+    value: float
+    low: float | None
+    high: float | None
+    spread_low: float | None
+    spread_high: float | None
     selection_factor: float
-    over_sessions: bool
+    sessions: int | None = None
+    machines: int | None = None
+    rerun_low: float | None = None
+    rerun_high: float | None = None
+
+    @property
+    def estimate(self) -> Estimate:
+        """The value with the interval that counts."""
+        return Estimate(
+            value=self.value,
+            low=self.low,
+            high=self.high,
+            sessions=self.sessions,
+            machines=self.machines,
+            rerun_low=self.rerun_low,
+            rerun_high=self.rerun_high,
+        )
+
+    @property
+    def spread(self) -> Estimate:
+        """The value with the interval of the trials alone."""
+        return Estimate(value=self.value, low=self.spread_low, high=self.spread_high)
+
+    @property
+    def over_sessions(self) -> bool:
+        """Whether the sessions are what varies."""
+        return self.sessions is not None
+
+    def packed(self) -> bytes:
+        """As a cell keeps them: of 15,000 cells, most figures are read by nobody, and as numbers
+        they take several times the memory."""
+        return msgspec.msgpack.encode(self)
 
 
-class Sums(Record):
+_INTERVALS = msgspec.msgpack.Decoder(SumsIntervals)
+
+
+class Sums(Record, array_like=True):
     """A figure over the trials of a cell, in joules per 1,000 inferences.
 
     ``values`` has one per trial; if only sums are known (the shipped figures of a study) it is
@@ -57,7 +94,7 @@ class Sums(Record):
     accuracy and edges (k = 2), which more repeats do not reduce. ``places`` has the session and
     the block of each trial, and ``block_values`` its figure; both are empty if a trial does not
     know its own. ``rerun_precision``: sessions were repeated until they agreed within it. ``kept``:
-    the intervals, where they were worked out before.
+    the intervals, where they were worked out before (see :meth:`SumsIntervals.packed`).
     """
 
     n: int
@@ -72,7 +109,7 @@ class Sums(Record):
     block_values: tuple[float, ...] = ()
     places: tuple[BlockPlace, ...] = ()
     rerun_precision: float | None = None
-    kept: SumsIntervals | None = None
+    kept: bytes | None = None
 
     def estimate(self) -> Estimate:
         """The mean with its 95 % interval: spread of the trials and systematic, combined.
@@ -85,25 +122,32 @@ class Sums(Record):
     def intervals(self) -> SumsIntervals:
         """The intervals, for those who need several of them."""
         if self.kept is not None:
-            return self.kept
+            return _INTERVALS.decode(self.kept)
         over, factor = self._over_sessions()
         spread = self._spread(over)
         widened = intervals.with_systematic(spread, self.low, self.high)
         if not self.signed:
             widened = intervals.not_negative(widened)
-        if over is not None:
-            # The interval of a stopping rule is over trials: it does not say what a rerun would
-            # give.
-            half = None if self.asked is not None else over.rerun_half
-            ends = None if half is None else intervals.on_log_scale(spread.value, half, half)
-            widened = msgspec.structs.replace(
-                widened,
-                sessions=over.sessions,
-                machines=over.machines,
-                rerun_low=ends and ends.low,
-                rerun_high=ends and ends.high,
-            )
-        return SumsIntervals(widened, spread, factor, over_sessions=over is not None)
+        alone = SumsIntervals(
+            value=spread.value,
+            low=widened.low,
+            high=widened.high,
+            spread_low=spread.low,
+            spread_high=spread.high,
+            selection_factor=factor,
+        )
+        if over is None:
+            return alone
+        # The interval of a stopping rule is over trials: it does not say what a rerun would give.
+        half = None if self.asked is not None else over.rerun_half
+        ends = None if half is None else intervals.on_log_scale(spread.value, half, half)
+        return msgspec.structs.replace(
+            alone,
+            sessions=over.sessions,
+            machines=over.machines,
+            rerun_low=ends and ends.low,
+            rerun_high=ends and ends.high,
+        )
 
     def session_means(self) -> list[SessionMean]:
         """Each session's mean of the logarithms; none if one of them is missing."""
@@ -135,14 +179,14 @@ class Sums(Record):
     def spread(self) -> Estimate:
         """The mean with the interval from only the trials."""
         if self.kept is not None:
-            return self.kept.spread
+            return self.intervals().spread
         return self._spread(self._over_sessions()[0])
 
     @property
     def selection_factor(self) -> float:
         """By how much intervals over its sessions are widened (see :mod:`.rerun`)."""
         if self.kept is not None:
-            return self.kept.selection_factor
+            return self.intervals().selection_factor
         return self._over_sessions()[1]
 
     def _over_sessions(self) -> tuple[Rerun | None, float]:
@@ -173,7 +217,7 @@ class Sums(Record):
         return math.fsum(math.fsum(one) / len(one) for one in means) / len(means)
 
 
-class InferenceFailures(Record):
+class InferenceFailures(Record, array_like=True):
     """The number of failed inferences in the query spans of a cell's finished trials, and of all
     tried."""
 
@@ -186,7 +230,7 @@ class InferenceFailures(Record):
         return self.failed / self.tried
 
 
-class Times(Record):
+class Times(Record, array_like=True):
     """Percentiles in seconds, each the mean over the trials. None: not recorded by every trial."""
 
     p50: Estimate | None
@@ -194,7 +238,7 @@ class Times(Record):
     p99: Estimate | None
 
 
-class TokenEnergy(Record):
+class TokenEnergy(Record, array_like=True):
     """The whole energy of a cell, in joules per 1,000 tokens: of the output (``output``), and of
     input and output together (``every``)."""
 
@@ -202,7 +246,7 @@ class TokenEnergy(Record):
     every: Sums | None
 
 
-class TokensEach(Record):
+class TokensEach(Record, array_like=True):
     """Tokens of one successful inference, each the mean over the trials. ``reasoning`` is part of
     ``output``, unless the server counts it separately."""
 
@@ -214,7 +258,7 @@ class TokensEach(Record):
 NO_BASELINE = "no energy above idle: not every trial has an idle baseline (idle_s of the study)"
 
 
-class Summary(Record):
+class Summary(Record, array_like=True):
     """One cell in one boundary. ``energy`` is None if no trial has a figure; ``problem`` then says
     why. ``notes`` are facts that a reader of the figure should know."""
 
