@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -13,7 +14,7 @@ def test_columns_that_are_missing_for_a_while_keep_their_places(tmp_path: Path) 
     """duckdb gets some rows at a time, in which a column may be all missing."""
     duckdb = pytest.importorskip("duckdb")
     rows = range(4_500)
-    columns = {
+    columns: dict[str, list[Any]] = {
         "number": list(rows),
         "late": [None if n < 4_100 else n / 7 for n in rows],
         "text": [f"row {n}" if 1_990 < n < 2_010 else None for n in rows],

@@ -9,7 +9,7 @@ from permille.records import Record
 from permille.records.energy import Estimate
 
 
-class Figure(Protocol):
+class _Figure(Protocol):
     """A figure with its intervals, in any unit: an :class:`Estimate`, or what a cell has of it."""
 
     @property
@@ -64,7 +64,7 @@ class Interval(Record):
         return cls(value=estimate.value, low=estimate.low, high=estimate.high)
 
     @classmethod
-    def in_unit(cls, figure: Figure, divisor: float, factor: float) -> Self:
+    def in_unit(cls, figure: _Figure, divisor: float, factor: float) -> Self:
         """The figure in printed form, divided by the one and multiplied by the other."""
         # Not by scaled() and a function: a table of 15,000 rows has 100,000 such figures.
         low, high = figure.low, figure.high
@@ -107,7 +107,7 @@ class SessionInterval(Interval):
         )
 
     @classmethod
-    def in_unit(cls, figure: Figure, divisor: float, factor: float) -> Self:
+    def in_unit(cls, figure: _Figure, divisor: float, factor: float) -> Self:
         """As :meth:`Interval.in_unit`."""
         low, high = figure.low, figure.high
         rerun_low, rerun_high, rerun = figure.rerun_low, figure.rerun_high, None
