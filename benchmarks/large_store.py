@@ -4,8 +4,8 @@ Makes a store of ``--trials`` in ``--cells``, one cell after another, with ids i
 ones have them, in transactions of ``--batch``; closes it, which rolls it up; then runs reading
 commands on it, each in a process of its own. Prints the seconds by the clock and of processor time
 (which a busy machine changes little) and the greatest memory of each. ``--merge`` also merges the
-store into a new one. ``--sessions`` gives the trials what those of a study have: sessions, whose
-intervals take most of the time of reading, an idle phase, a quality and counts of tokens.
+store into a new one. ``--sessions`` gives the trials what those of a study have: sessions, an
+idle phase, a quality and counts of tokens.
 
 10,000,000 trials take 15 GB of disk.
 """

@@ -11,7 +11,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from permille.output import json_pieces, json_text
+from permille.output import json_pieces, json_text, ready_json_pieces
 from permille.records import JsonOutput, Record
 
 VALUES = st.recursive(
@@ -35,6 +35,11 @@ class _Table(JsonOutput):
     about: object = None
 
 
+class _RowsLast(JsonOutput):
+    about: object
+    rows: tuple[_Row, ...]
+
+
 class _Short(JsonOutput, omit_defaults=True):
     about: object = None
 
@@ -52,9 +57,16 @@ def test_many_rows_are_written_in_pieces(count: int) -> None:
     rows = tuple(
         _Row(value=number, more={"é": [number / 7, {}], "[": []}) for number in range(count)
     )
-    output = _Table(rows=rows, about={"a": [1, 2]})
-    _is_as_the_standard_library_writes(output, False)
-    assert len(list(json_pieces(output))) >= count // 200
+    for output in (_Table(rows=rows, about={"a": [1, 2]}), _RowsLast(rows=rows, about=[])):
+        _is_as_the_standard_library_writes(output, False)
+        assert len(list(json_pieces(output))) >= count // 200
+        assert list(ready_json_pieces(output)) == list(json_pieces(output))
+
+
+def test_nothing_is_printed_of_what_is_refused_in_the_end() -> None:
+    rows = (*(_Row(value=number) for number in range(1000)), _Row(value=float("nan")))
+    with pytest.raises(ValueError, match="not JSON compliant"):
+        ready_json_pieces(_Table(rows=rows))  # before any piece is taken
 
 
 def _is_as_the_standard_library_writes(output: Record, ascii_only: bool) -> None:

@@ -1,10 +1,13 @@
-"""Reading many cells or trials without Python's garbage collector."""
+"""The memory of many cells or trials: without Python's garbage collector, and freed early."""
 
 from __future__ import annotations
 
 import gc
 from collections.abc import Iterator
 from contextlib import contextmanager
+from typing import TypeVar
+
+T = TypeVar("T")
 
 
 @contextmanager
@@ -18,3 +21,11 @@ def without_collector() -> Iterator[None]:
     finally:
         if enabled:
             gc.enable()
+
+
+def drained(items: list[T]) -> Iterator[T]:
+    """The items, of which the list has each no longer once it is yielded: what is made of them can
+    take their memory."""
+    items.reverse()
+    while items:
+        yield items.pop()

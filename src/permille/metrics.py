@@ -18,6 +18,7 @@ import sys
 import zlib
 from array import array
 from collections.abc import Iterable, Mapping, Sequence
+from functools import lru_cache
 from typing import Literal
 
 from permille.records import Record
@@ -85,6 +86,8 @@ _STATED = {", lower is better)": True, ", higher is better)": False}
 _LOWER = re.compile(r"(^|[^a-z])(perplexity|ppl|loss|error|wer|cer|fid|mae|mse|rmse)([^a-z]|$)")
 
 
+# A front asks for the metric of each model several times.
+@lru_cache(maxsize=256)
 def metric_of(name: str) -> Metric:
     """The metric called ``name``, ignoring case; an unknown one is classified by its words."""
     key = name.casefold().strip()

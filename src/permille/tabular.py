@@ -34,13 +34,16 @@ def as_csv(rows: Iterable[Mapping[str, Any]]) -> str:
     return out.getvalue()
 
 
-def columns_as_csv(columns: Mapping[str, Sequence[Any]], clean: Callable[[str], str]) -> str:
-    """The same of columns of equal length; ``clean`` is applied to every text."""
-    out = io.StringIO()
+def columns_as_csv(columns: Mapping[str, Sequence[Any]], clean: Callable[[str], str]) -> bytes:
+    """The same of columns of equal length, in UTF-8; ``clean`` is applied to every text."""
+    content = io.BytesIO()
+    # Not StringIO, which has four bytes for each character.
+    out = io.TextIOWrapper(content, "utf-8", newline="")
     writer = csv.writer(out, lineterminator="\r\n")
     writer.writerow(columns)
     writer.writerows(zip(*(_clean(values, clean) for values in columns.values()), strict=True))
-    return out.getvalue()
+    out.flush()
+    return content.getvalue()
 
 
 def _clean(values: Sequence[Any], clean: Callable[[str], str]) -> Sequence[Any]:
@@ -55,18 +58,34 @@ def as_parquet(columns: Mapping[str, Sequence[Any]], types: Mapping[str, type]) 
     """The columns, which are of equal length; a column's type does not depend on missing values."""
     import duckdb
 
+    declared = ", ".join(f'"{name}" {_TYPES[types[name]]}' for name in columns)
+    number = max(map(len, columns.values()))
+    with tempfile.TemporaryDirectory() as folder, duckdb.connect() as db:
+        db.execute(f"CREATE TABLE result ({declared})")
+        for first in range(0, number, _ROWS_AT_ONCE):
+            some = {name: values[first : first + _ROWS_AT_ONCE] for name, values in columns.items()}
+            _insert(db, some, types)
+        return parquet_of(db, "SELECT * FROM result", [], Path(folder))
+
+
+_ROWS_AT_ONCE = 2_000
+"""Rows that duckdb gets at once: one at a time takes minutes, and all at once much memory."""
+
+
+def _insert(
+    db: DuckDBPyConnection, columns: Mapping[str, Sequence[Any]], types: Mapping[str, type]
+) -> None:
     number = max(map(len, columns.values()))
     # Makes the rows: columns that are all missing have none of their own.
     selected, lists = ['unnest(range(?)) AS "#"'], list[Any]([number])
     for name, values in columns.items():
         if values.count(None) == number:  # most columns; they take no time
-            selected.append(f'NULL::{_TYPES[types[name]]} AS "{name}"')
-        else:  # as a whole: a row at a time takes minutes
+            selected.append(f'NULL AS "{name}"')
+        else:
             selected.append(f'unnest(?::{_TYPES[types[name]]}[]) AS "{name}"')
             lists.append(values)
-    with tempfile.TemporaryDirectory() as folder, duckdb.connect() as db:
-        db.execute(f"CREATE TABLE result AS SELECT {', '.join(selected)}", lists)
-        return parquet_of(db, 'SELECT * EXCLUDE ("#") FROM result', [], Path(folder))
+    rows = f"SELECT {', '.join(selected)}"
+    db.execute(f'INSERT INTO result SELECT * EXCLUDE ("#") FROM ({rows})', lists)
 
 
 def parquet_of(db: DuckDBPyConnection, sql: str, values: Sequence[Any], folder: Path) -> bytes:

@@ -206,16 +206,21 @@ def _scaled(value: float, scale: tuple[tuple[float, str], ...], base: str, digit
     """``value`` in the largest unit of ``scale`` that makes it at least 1 as shown."""
     if value == 0:
         return f"0 {base}"
-    size, unit = next((s for s in scale if _shows_one(abs(value / s[0]), digits)), scale[-1])
+    # A loop: a generator takes twice as long, and a table of 15,000 rows has 135,000 figures.
+    whole = abs(value)
+    for size, unit in scale:  # noqa: B007 (unit is used below)
+        magnitude = whole / size
+        if magnitude >= 1 or (magnitude >= 0.9 and _rounds_to_one(magnitude, digits)):
+            break
     shown = value / size
     if abs(shown) < 1e-3:  # only below the smallest unit
         return f"{'>-' if shown < 0 else '<'}0.001 {unit}"
     return f"{format_number(shown, digits)} {unit}"
 
 
-def _shows_one(size: float, digits: int) -> bool:
-    """Whether it is at least 1 as shown: 0.9996 is, to three digits."""
-    return size >= 1 or (size >= 0.9 and float(f"{size:.{max(digits, 1) - 1}e}") >= 1)
+def _rounds_to_one(magnitude: float, digits: int) -> bool:
+    """Whether it is 1 as shown: 0.9996 is, to three digits."""
+    return float(f"{magnitude:.{max(digits, 1) - 1}e}") >= 1
 
 
 def counted(number: int, noun: str, plural: str | None = None) -> str:

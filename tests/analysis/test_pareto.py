@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from permille.analysis.pareto import fronts
-from permille.analysis.results import result_rows
+from permille.analysis.results import result_rows, rows_in_place_of
 from permille.analysis.summaries import summarise
 from permille.carbon.settings import resolve
 from permille.records.answers import Quality
@@ -61,3 +61,11 @@ def test_the_front_of_a_table_is_by_the_energy_that_it_shows() -> None:
     for net, on_front in ((False, [False, True]), (True, [True, False])):
         rows = result_rows(summaries, resolve(), net=net)
         assert [row.pareto for row in rows] == on_front
+
+
+def test_rows_made_in_place_of_their_summaries_are_the_same() -> None:
+    summaries = summarise([one("a", 10.0, 0.9), one("b", 20.0, 0.8)], "compute")
+    rows = result_rows(summaries, resolve(), net=False)
+    assert [row.pareto for row in rows] == [True, False]
+    assert rows_in_place_of(summaries, resolve(), net=False) == rows
+    assert summaries == []

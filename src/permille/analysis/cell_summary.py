@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import sys
 from typing import Annotated, NamedTuple
 
 import msgspec
@@ -21,6 +22,7 @@ from permille.analysis.rerun import (
     session_means,
 )
 from permille.analysis.stopping import by_rule, stopped_summary
+from permille.errors import StoreError
 from permille.records import MOST, Record
 from permille.records.answers import Quality, ScheduleLag, TokenSplit
 from permille.records.cell import Cell
@@ -38,26 +40,80 @@ class BlockPlace(NamedTuple):
     machine: str = ""
 
 
-class SumsIntervals(NamedTuple):
-    """The intervals of a figure: with the systematic part, and of the trials alone.
-    ``selection_factor``: by how much those over its sessions are widened (see :mod:`.rerun`), if
-    they are ``over_sessions``."""
-
-    estimate: Estimate
-    spread: Estimate
-    selection_factor: float
-    over_sessions: bool
-
-
-_Count = Annotated[int, msgspec.Meta(ge=1)]
-_Finite = Annotated[float, msgspec.Meta(ge=-MOST, le=MOST)]
-_NotNegative = Annotated[float, msgspec.Meta(ge=0, le=MOST)]
-
-
 # The bounds are for roll-ups, which anybody can have written: one with a figure out of them is not
 # used (rolled.py), as no interval could be computed from it. msgspec checks them as it decodes,
 # which readers do not notice.
-class Sums(Record):
+_Count = Annotated[int, msgspec.Meta(ge=1)]
+_Finite = Annotated[float, msgspec.Meta(ge=-MOST, le=MOST)]
+_NotNegative = Annotated[float, msgspec.Meta(ge=0, le=MOST)]
+# The end of an interval of honest trials may be very large, but never infinite.
+_Number = Annotated[float, msgspec.Meta(ge=-sys.float_info.max, le=sys.float_info.max)]
+
+
+class SumsIntervals(Record, array_like=True):
+    """The intervals of a figure: with the systematic part, and of the trials alone (``spread``).
+    ``selection_factor``: by how much those over its sessions are widened (see :mod:`.rerun`).
+    ``sessions`` and what follows is None if they are not over sessions."""
+
+    value: _Number
+    low: _Number | None
+    high: _Number | None
+    spread_low: _Number | None
+    spread_high: _Number | None
+    selection_factor: _Number
+    sessions: int | None = None
+    machines: int | None = None
+    rerun_low: _Number | None = None
+    rerun_high: _Number | None = None
+
+    @property
+    def estimate(self) -> Estimate:
+        """The value with the interval that counts."""
+        return Estimate(
+            value=self.value,
+            low=self.low,
+            high=self.high,
+            sessions=self.sessions,
+            machines=self.machines,
+            rerun_low=self.rerun_low,
+            rerun_high=self.rerun_high,
+        )
+
+    @property
+    def spread(self) -> Estimate:
+        """The value with the interval of the trials alone."""
+        return Estimate(value=self.value, low=self.spread_low, high=self.spread_high)
+
+    @property
+    def over_sessions(self) -> bool:
+        """Whether the sessions are what varies."""
+        return self.sessions is not None
+
+    def packed(self) -> bytes:
+        """As a cell keeps them: of 15,000 cells, most figures are read by nobody, and as numbers
+        they take several times the memory."""
+        return msgspec.msgpack.encode(self)
+
+
+_INTERVALS = msgspec.msgpack.Decoder(SumsIntervals)
+
+
+def _kept_intervals(packed: bytes) -> SumsIntervals:
+    """Intervals that were worked out before.
+
+    Raises:
+        StoreError: they are not intervals.
+    """
+    try:
+        return _INTERVALS.decode(packed)
+    except msgspec.DecodeError as error:
+        raise StoreError(
+            f"an interval in the store's roll-up cannot be ({error}); `permille store repair` makes"
+            " the roll-up anew from the trials"
+        ) from error
+
+
+class Sums(Record, array_like=True):
     """A figure over the trials of a cell, in joules per 1,000 inferences.
 
     ``values`` has one per trial; if only sums are known (the shipped figures of a study) it is
@@ -65,7 +121,7 @@ class Sums(Record):
     accuracy and edges (k = 2), which more repeats do not reduce. ``places`` has the session and
     the block of each trial, and ``block_values`` its figure; both are empty if a trial does not
     know its own. ``rerun_precision``: sessions were repeated until they agreed within it. ``kept``:
-    the intervals, where they were worked out before.
+    the intervals, where they were worked out before (see :meth:`SumsIntervals.packed`).
     """
 
     n: _Count
@@ -80,7 +136,7 @@ class Sums(Record):
     block_values: tuple[float, ...] = ()
     places: tuple[BlockPlace, ...] = ()
     rerun_precision: float | None = None
-    kept: SumsIntervals | None = None
+    kept: bytes | None = None
 
     def estimate(self) -> Estimate:
         """The mean with its 95 % interval: spread of the trials and systematic, combined.
@@ -93,25 +149,32 @@ class Sums(Record):
     def intervals(self) -> SumsIntervals:
         """The intervals, for those who need several of them."""
         if self.kept is not None:
-            return self.kept
+            return _kept_intervals(self.kept)
         over, factor = self._over_sessions()
         spread = self._spread(over)
         widened = intervals.with_systematic(spread, self.low, self.high)
         if not self.signed:
             widened = intervals.not_negative(widened)
-        if over is not None:
-            # The interval of a stopping rule is over trials: it does not say what a rerun would
-            # give.
-            half = None if self.asked is not None else over.rerun_half
-            ends = None if half is None else intervals.on_log_scale(spread.value, half, half)
-            widened = msgspec.structs.replace(
-                widened,
-                sessions=over.sessions,
-                machines=over.machines,
-                rerun_low=ends and ends.low,
-                rerun_high=ends and ends.high,
-            )
-        return SumsIntervals(widened, spread, factor, over_sessions=over is not None)
+        alone = SumsIntervals(
+            value=spread.value,
+            low=widened.low,
+            high=widened.high,
+            spread_low=spread.low,
+            spread_high=spread.high,
+            selection_factor=factor,
+        )
+        if over is None:
+            return alone
+        # The interval of a stopping rule is over trials: it does not say what a rerun would give.
+        half = None if self.asked is not None else over.rerun_half
+        ends = None if half is None else intervals.on_log_scale(spread.value, half, half)
+        return msgspec.structs.replace(
+            alone,
+            sessions=over.sessions,
+            machines=over.machines,
+            rerun_low=ends and ends.low,
+            rerun_high=ends and ends.high,
+        )
 
     def session_means(self) -> list[SessionMean]:
         """Each session's mean of the logarithms; none if one of them is missing."""
@@ -143,14 +206,14 @@ class Sums(Record):
     def spread(self) -> Estimate:
         """The mean with the interval from only the trials."""
         if self.kept is not None:
-            return self.kept.spread
+            return self.intervals().spread
         return self._spread(self._over_sessions()[0])
 
     @property
     def selection_factor(self) -> float:
         """By how much intervals over its sessions are widened (see :mod:`.rerun`)."""
         if self.kept is not None:
-            return self.kept.selection_factor
+            return self.intervals().selection_factor
         return self._over_sessions()[1]
 
     def _over_sessions(self) -> tuple[Rerun | None, float]:
@@ -181,7 +244,7 @@ class Sums(Record):
         return math.fsum(math.fsum(one) / len(one) for one in means) / len(means)
 
 
-class InferenceFailures(Record):
+class InferenceFailures(Record, array_like=True):
     """The number of failed inferences in the query spans of a cell's finished trials, and of all
     tried; ``low`` and ``high``: the 95 % interval of their share."""
 
@@ -196,7 +259,7 @@ class InferenceFailures(Record):
         return self.failed / self.tried
 
 
-class Times(Record):
+class Times(Record, array_like=True):
     """Percentiles in seconds, each the mean over the trials. None: not recorded by every trial."""
 
     p50: Estimate | None
@@ -204,7 +267,7 @@ class Times(Record):
     p99: Estimate | None
 
 
-class TokenEnergy(Record):
+class TokenEnergy(Record, array_like=True):
     """The whole energy of a cell, in joules per 1,000 tokens: of the output (``output``), and of
     input and output together (``every``)."""
 
@@ -212,7 +275,7 @@ class TokenEnergy(Record):
     every: Sums | None
 
 
-class TokensEach(Record):
+class TokensEach(Record, array_like=True):
     """Tokens of one successful inference, each the mean over the trials. ``reasoning`` is part of
     ``output``, unless the server counts it separately."""
 
@@ -224,7 +287,7 @@ class TokensEach(Record):
 NO_BASELINE = "no energy above idle: not every trial has an idle baseline (idle_s of the study)"
 
 
-class Summary(Record):
+class Summary(Record, array_like=True):
     """One cell in one boundary. ``energy`` is None if no trial has a figure; ``problem`` then says
     why. ``notes`` are facts that a reader of the figure should know."""
 

@@ -3,10 +3,42 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Self
+from typing import Protocol, Self
 
 from permille.records import Record
 from permille.records.energy import Estimate
+
+
+class _Figure(Protocol):
+    """A figure with its intervals, in any unit: an :class:`Estimate`, or what a cell has of it."""
+
+    @property
+    def value(self) -> float:
+        """The figure."""
+
+    @property
+    def low(self) -> float | None:
+        """The lower end of its interval."""
+
+    @property
+    def high(self) -> float | None:
+        """The upper end."""
+
+    @property
+    def sessions(self) -> int | None:
+        """How many sessions it is over."""
+
+    @property
+    def machines(self) -> int | None:
+        """Of how many machines they are."""
+
+    @property
+    def rerun_low(self) -> float | None:
+        """The lower end of where one more session's figure would lie."""
+
+    @property
+    def rerun_high(self) -> float | None:
+        """The upper end."""
 
 
 class RerunInterval(Record):
@@ -30,6 +62,17 @@ class Interval(Record):
         if estimate is None:
             return cls()
         return cls(value=estimate.value, low=estimate.low, high=estimate.high)
+
+    @classmethod
+    def in_unit(cls, figure: _Figure, divisor: float, factor: float) -> Self:
+        """The figure in printed form, divided by the one and multiplied by the other."""
+        # Not by scaled() and a function: a table of 15,000 rows has 100,000 such figures.
+        low, high = figure.low, figure.high
+        return cls(
+            value=figure.value / divisor * factor,
+            low=None if low is None else low / divisor * factor,
+            high=None if high is None else high / divisor * factor,
+        )
 
     @classmethod
     def known(cls, estimate: Estimate | None) -> Self | None:
@@ -61,6 +104,36 @@ class SessionInterval(Interval):
             rerun=rerun,
             sessions=estimate.sessions,
             machines=estimate.machines,
+        )
+
+    @classmethod
+    def in_unit(cls, figure: _Figure, divisor: float, factor: float) -> Self:
+        """As :meth:`Interval.in_unit`."""
+        low, high = figure.low, figure.high
+        rerun_low, rerun_high, rerun = figure.rerun_low, figure.rerun_high, None
+        if rerun_low is not None and rerun_high is not None:
+            rerun = RerunInterval(
+                low=rerun_low / divisor * factor, high=rerun_high / divisor * factor
+            )
+        return cls(
+            value=figure.value / divisor * factor,
+            low=None if low is None else low / divisor * factor,
+            high=None if high is None else high / divisor * factor,
+            rerun=rerun,
+            sessions=figure.sessions,
+            machines=figure.machines,
+        )
+
+    def times(self, factor: float) -> Self:
+        """All of it multiplied."""
+        value, low, high, rerun = self.value, self.low, self.high, self.rerun
+        return type(self)(
+            value=None if value is None else value * factor,
+            low=None if low is None else low * factor,
+            high=None if high is None else high * factor,
+            rerun=rerun and RerunInterval(low=rerun.low * factor, high=rerun.high * factor),
+            sessions=self.sessions,
+            machines=self.machines,
         )
 
 

@@ -187,11 +187,8 @@ def _point(
         goodput=GoodputFigures(
             per_s=Interval.of(good.per_s),
             share=Interval.of(good.share),
-            j_per_request=Interval.of(
-                joules_each(
-                    good.net if net else good.energy,
-                    energy_overhead(carbon.pue, summary.boundary),
-                )
+            j_per_request=joules_each(
+                good.net if net else good.energy, energy_overhead(carbon.pue, summary.boundary)
             ),
             reason=good.reason,
         ),

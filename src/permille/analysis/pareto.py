@@ -57,12 +57,12 @@ def _goodness(one: _Candidate) -> float:
 def _on_front(one: _Candidate, group: Sequence[_Candidate]) -> bool:
     if quality.nothing_read(one.quality):
         return False
-    return not any(_beats(o, one) for o in group if o is not one)
+    return not any(o.energy_j <= one.energy_j and o is not one and _beats(o, one) for o in group)
 
 
 def _beats(o: _Candidate, s: _Candidate) -> bool:
-    # First what is cheap to find out: nobody with the greater figure beats another by either rule.
-    if o.energy_j > s.energy_j or quality.nothing_read(o.quality):
+    """Whether ``o``, which needs no more energy, is as good and needs less, or is better."""
+    if quality.nothing_read(o.quality):
         return False
     level = quality.ranked(o.quality, s.quality)
     if level == "worse":

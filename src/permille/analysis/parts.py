@@ -11,7 +11,7 @@ from permille.records.energy import DomainEnergy, Phase
 from permille.units import per_1000
 
 
-class Part(Record):
+class Part(Record, array_like=True):
     """What one domain contributes, in joules per 1,000 inferences, and how wrong its meter may
     be (relative, k = 2). ``time_j`` is the share that goes with time alone, for an estimate from
     two coefficients (time and work), which may be wrong in opposite ways; None for a figure with

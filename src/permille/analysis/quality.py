@@ -93,6 +93,8 @@ def interval(quality: Quality) -> Estimate:
     )
 
 
+# A front compares the quality of each model with that of several others.
+@lru_cache(maxsize=4096)
 def wilson(share: float, n: int, z: float = Z95) -> Estimate:
     """Wilson's interval of a share of ``n``.
 

@@ -15,6 +15,7 @@ from permille.carbon.equivalents import amounts, equivalents
 from permille.carbon.footprint import energy_overhead, footprint
 from permille.carbon.settings import CarbonSettings
 from permille.carbon.water import WaterUse, litres
+from permille.collector import drained
 from permille.records import JsonOutput, Record
 from permille.records.energy import Boundary
 
@@ -130,9 +131,21 @@ def result_rows(
 ) -> list[ResultRow]:
     """The rows of a table: each summary with its carbon and, if the ``fronts`` are asked for, which
     models are on the front, by the energy that is shown."""
+    return rows_in_place_of(list(summaries), carbon, net=net, added=added, fronts=fronts)
+
+
+def rows_in_place_of(
+    summaries: list[Summary],
+    carbon: CarbonSettings,
+    *,
+    net: bool,
+    added: AddedImpacts = _NOTHING,
+    fronts: bool = True,
+) -> list[ResultRow]:
+    """As :func:`result_rows`, but the list is emptied: of many cells, the summaries take most of
+    the memory, and nobody needs them any more."""
     grams = carbon.intensity_g_per_kwh
-    ranked = [s.above_idle() for s in summaries] if net else summaries
-    on_fronts = pareto.fronts(ranked) if fronts else [None] * len(summaries)
+    on_fronts = _on_fronts(summaries, net=net) if fronts else [None] * len(summaries)
     return [
         _with_carbon(
             # Its fields, so that each row is made once: of many cells, copying rows took noticeably
@@ -143,8 +156,12 @@ def result_rows(
             added,
             on_front,
         )
-        for summary, on_front in zip(summaries, on_fronts, strict=True)
+        for summary, on_front in zip(drained(summaries), on_fronts, strict=True)
     ]
+
+
+def _on_fronts(summaries: Sequence[Summary], *, net: bool) -> list[bool | None]:
+    return pareto.fronts([s.above_idle() for s in summaries] if net else summaries)
 
 
 def _with_carbon(

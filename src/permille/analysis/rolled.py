@@ -48,7 +48,7 @@ class CellFold:
     def pack(self, rolled: Rolled) -> bytes:
         """Drop the single values, which only the interval of a stopping rule needs; of boundaries
         with the same domains, keep the figures once; and the places of the trials once for all
-        figures. Intervals over sessions are kept, which take long to work out."""
+        figures. Intervals are kept, which take long to work out."""
         distinct: list[Summary] = []
         boundaries: dict[Boundary, _InBoundary] = {}
         for boundary in METERED:
@@ -66,7 +66,7 @@ class CellFold:
             cell=msgspec.structs.replace(
                 cell,
                 summaries={},
-                parts={name: _lean(sums) for name, sums in cell.parts.items()},
+                parts={name: _without_values(sums) for name, sums in cell.parts.items()},
             ),
             boundaries=boundaries,
             distinct=tuple(map(_packed, distinct)),
@@ -140,20 +140,19 @@ def _packed(summary: Summary) -> _Figures:
         per_unit=_lean_units(summary.per_unit),
         net_per_unit=_lean_units(summary.net_per_unit),
         run=summary.run and _lean(summary.run),
-        seconds=summary.seconds and _lean(summary.seconds),
+        seconds=summary.seconds and _without_values(summary.seconds),
     )
     encode = msgspec.msgpack.encode
     return _Figures(msgspec.Raw(encode(lean)), msgspec.Raw(encode(places)))
 
 
 def _lean(sums: Sums) -> Sums:
-    return msgspec.structs.replace(
-        sums,
-        values=sums.values if sums.asked else (),
-        places=(),
-        # Intervals over sessions would take most of the time of reading many cells.
-        kept=sums.intervals() if sums.places else None,
-    )
+    """A figure with its intervals, which would take most of the time of reading many cells."""
+    return msgspec.structs.replace(_without_values(sums), kept=sums.intervals().packed())
+
+
+def _without_values(sums: Sums) -> Sums:
+    return msgspec.structs.replace(sums, values=sums.values if sums.asked else (), places=())
 
 
 def _without_blocks(sums: Sums) -> Sums:
@@ -178,7 +177,7 @@ def _unpacked(figures: _Figures) -> Summary:
         if sums is None or not sums.block_values:
             continue
         # Ratios take their logarithms.
-        if sums.kept is not None and sums.kept.over_sessions and min(sums.block_values) <= 0:
+        if min(sums.block_values) <= 0 and sums.intervals().over_sessions:
             raise ValueError("a figure over sessions is not above 0")
         if places:
             # It was made above, and nobody has it yet.
@@ -234,4 +233,7 @@ class BoundaryReading:
         if place is None or not 0 <= place.number < len(packed.distinct):
             raise ValueError(f"there are no figures of {self._metered}")
         figures = _unpacked(packed.distinct[place.number])
-        return msgspec.structs.replace(figures, boundary=self._boundary, notes=place.notes)
+        # It was made above, and nobody has it yet.
+        msgspec.structs.force_setattr(figures, "boundary", self._boundary)
+        msgspec.structs.force_setattr(figures, "notes", place.notes)
+        return figures

@@ -6,15 +6,15 @@ from typing import Any, Literal
 
 from permille.analysis.cell_summary import Summary, Sums, Times, TokensEach
 from permille.analysis.comparable import agent_of
-from permille.analysis.estimates import Interval, SessionInterval, scaled
+from permille.analysis.estimates import Interval, SessionInterval
 from permille.analysis.quality import ShownQuality, shown_quality
 from permille.carbon.footprint import carbon_overhead, energy_overhead
 from permille.records import Record
 from permille.records.answers import ScheduleLag, TokenSplit
 from permille.records.cell import CellCategory
-from permille.records.energy import Boundary, Estimate
+from permille.records.energy import Boundary
 from permille.records.recording import Provenance
-from permille.units import co2e_g, kwh_from_joules
+from permille.units import JOULES_PER_KWH
 
 
 class Percentiles(Record):
@@ -206,13 +206,6 @@ class CellRow(Record):
     notes: tuple[str, ...]
 
 
-def kwh_per_1000(sums: Sums | None, overhead: float = 1.0) -> Estimate | None:
-    """kWh per 1,000 inferences, times ``overhead`` (the PUE for ``facility``)."""
-    if sums is None:
-        return None
-    return scaled(sums.estimate(), lambda j: kwh_from_joules(j) * overhead)
-
-
 def row(summary: Summary, *, intensity_g_per_kwh: float, pue: float, net: bool) -> CellRow:
     """One cell's row; with ``net``, kWh and carbon are those above idle. The PUE counts once: see
     :mod:`permille.carbon.footprint`."""
@@ -224,7 +217,8 @@ def row_fields(
 ) -> dict[str, Any]:
     """The fields of :func:`row`, for rows that have more of them."""
     overhead = energy_overhead(pue, summary.boundary)
-    headline = kwh_per_1000(summary.net if net else summary.energy, overhead)
+    net_kwh = _kwh(summary.net, overhead)
+    headline = (net_kwh if net else _kwh(summary.energy, overhead)) or SessionInterval()
     to_grams = intensity_g_per_kwh * carbon_overhead(pue, summary.boundary)
     cell, speed = summary.cell, summary.tokens_per_s
     return {
@@ -238,10 +232,10 @@ def row_fields(
         "params": summary.params,
         "batch_size": cell.settings.get("batch_size"),
         "weights": cell.settings.get("weights"),
-        "kwh_per_1000": SessionInterval.of(headline),
-        "co2e_g_per_1000": SessionInterval.of(_grams(headline, to_grams)),
-        "net_kwh_per_1000": SessionInterval.known(kwh_per_1000(summary.net, overhead)),
-        "kwh_per_trial": Interval.of(kwh_per_1000(summary.run, overhead)),
+        "kwh_per_1000": headline,
+        "co2e_g_per_1000": headline.times(to_grams),
+        "net_kwh_per_1000": net_kwh,
+        "kwh_per_trial": _kwh_per_trial(summary, overhead),
         "latency_s": Percentiles(p50=summary.latency_p50_s, p95=summary.latency_p95_s),
         "request_s": TimeFigures.of(summary.request_s),
         "per_token": _per_token(summary, overhead, net=net),
@@ -273,8 +267,17 @@ def row_fields(
     }
 
 
-def _grams(kwh: Estimate | None, g_per_kwh: float) -> Estimate | None:
-    return None if kwh is None else scaled(kwh, lambda value: co2e_g(value, g_per_kwh))
+def _kwh(sums: Sums | None, overhead: float) -> SessionInterval | None:
+    """kWh, times ``overhead`` (the PUE for ``facility``)."""
+    if sums is None:
+        return None
+    return SessionInterval.in_unit(sums.intervals(), JOULES_PER_KWH, overhead)
+
+
+def _kwh_per_trial(summary: Summary, overhead: float) -> Interval:
+    if summary.run is None:
+        return Interval()
+    return Interval.in_unit(summary.run.intervals(), JOULES_PER_KWH, overhead)
 
 
 def _per_token(summary: Summary, overhead: float, *, net: bool) -> TokenFigures | None:
@@ -285,19 +288,19 @@ def _per_token(summary: Summary, overhead: float, *, net: bool) -> TokenFigures 
     split = summary.token_split if summary.boundary == "compute" and not net else None
     return TokenFigures(
         input=None if split is None else Interval.known(split.input_j),
-        output=Interval.of(joules_each(tokens.output, overhead)),
-        all=Interval.known(joules_each(tokens.every, overhead)),
+        output=joules_each(tokens.output, overhead),
+        all=None if tokens.every is None else joules_each(tokens.every, overhead),
     )
 
 
 def _per_unit(summary: Summary, overhead: float, *, net: bool) -> dict[str, Interval]:
     per_unit = summary.net_per_unit if net else summary.per_unit
-    return {unit: Interval.of(joules_each(sums, overhead)) for unit, sums in per_unit.items()}
+    return {unit: joules_each(sums, overhead) for unit, sums in per_unit.items()}
 
 
-def joules_each(sums: Sums | None, overhead: float) -> Estimate | None:
+def joules_each(sums: Sums | None, overhead: float) -> Interval:
     """Joules of one, from those of 1,000."""
-    return None if sums is None else scaled(sums.estimate(), lambda j: j / 1000 * overhead)
+    return Interval() if sums is None else Interval.in_unit(sums.intervals(), 1000.0, overhead)
 
 
 def _machines(summary: Summary) -> int:

@@ -25,7 +25,7 @@ REST = "rest_of_node"
 """What a meter of the whole node reads beyond the domains in it that have meters of their own."""
 
 
-class StudyCell(Record):
+class StudyCell(Record, array_like=True):
     """One cell of a study.
 
     ``summaries`` are by boundary (:data:`METERED`); ``parts`` is what the node's energy is made of,

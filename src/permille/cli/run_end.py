@@ -54,7 +54,7 @@ def show_results(
         if args.json:
             print_json(results)
         else:
-            show(results, summaries)
+            show(results)
             _close(plan, summaries, outcome, args)
 
     deliver(tell)

@@ -8,7 +8,7 @@ import sys
 from typing import TYPE_CHECKING, Any
 
 from permille.escaping import plain
-from permille.output import json_pieces
+from permille.output import ready_json_pieces
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -69,8 +69,8 @@ def say_last(notice: str | None) -> None:
 
 def print_json(output: Record) -> None:
     """``output`` on stdout as one JSON document."""
-    # All of it first: if a piece is refused, nothing is printed.
-    sys.stdout.writelines([*json_pieces(output, ascii_only=not _speaks_utf8()), "\n"])
+    sys.stdout.writelines(ready_json_pieces(output, ascii_only=not _speaks_utf8()))
+    sys.stdout.write("\n")
 
 
 def print_json_line(line: bytes) -> None:

@@ -110,9 +110,9 @@ def notes(phases: Mapping[str, Phase]) -> list[str]:
                 f"other processes used {format_share(others.others)} of the CPU time during the"
                 f" {name} span, which {_consequence(name)}"
             )
-        if _steal(others) >= DISTURBING:
+        if (steal := _steal(others)) >= DISTURBING:
             lines.append(
-                f"the hypervisor took {format_share(others.steal)} of the CPU time during the"
+                f"the hypervisor took {format_share(steal)} of the CPU time during the"
                 f" {name} span (steal)"
             )
     return lines

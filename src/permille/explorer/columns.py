@@ -339,16 +339,16 @@ def _inputs(sums: Sums | None) -> tuple[Any, ...]:
     ratio is made: they differ from the estimate if a stopping rule left out a cold first repeat."""
     if sums is None:
         return (None,) * (1 + len(_INPUTS))
-    _, spread, widened, over_sessions = sums.intervals()
+    found = sums.intervals()
     return (
-        _relative(spread),
+        _relative(found.spread),
         # A ratio pairs nothing else (see ``compare.paired``).
-        _blocks(sums) if over_sessions and not sums.asked else None,
+        _blocks(sums) if found.over_sessions and not sums.asked else None,
         *sums.for_ratio(),
         sums.low,
         sums.high,
         sums.edge,
-        widened,
+        found.selection_factor,
     )
 
 

@@ -9,7 +9,7 @@ from permille.tabular import columns_as_csv
 
 
 def _csv(results: Results) -> bytes:
-    return columns_as_csv(columns_of(results), one_line).encode()
+    return columns_as_csv(columns_of(results), one_line)
 
 
 # No column says what is on the Pareto front, and finding it takes a large part of the time.

@@ -94,7 +94,7 @@ class SealedRows:
             if take is None and self._groups is not None and self._groups[0] == state:
                 return self._groups[1]
             kept = self._read_groups(take or Kept.without_body)
-            plain = kept if take is None else [one._replace(unpacked=None) for one in kept]
+            plain = kept if take is None else [Kept(one.group, one.fold, one.body) for one in kept]
             self._groups = (state, plain)
             return kept
 

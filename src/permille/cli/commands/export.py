@@ -13,7 +13,7 @@ from typing import TypeVar
 
 from permille import plugins
 from permille.analysis.current import current_groups
-from permille.analysis.results import Results, result_rows
+from permille.analysis.results import Results, rows_in_place_of
 from permille.analysis.rolled import BoundaryReading
 from permille.carbon.settings import CarbonSettings
 from permille.cli.arguments import add_impacts, add_reading, add_store, carbon_of, impacts_of
@@ -142,7 +142,7 @@ class _Reading:
         summaries = _chosen(args, summaries, lambda s: s.cell, damage)
         self.damage += damage
         added = impacts_of(args, carbon)
-        rows = result_rows(summaries, carbon, net=args.net, added=added, fronts=fronts)
+        rows = rows_in_place_of(summaries, carbon, net=args.net, added=added, fronts=fronts)
         return Results.of(rows, boundary, carbon, net=args.net, damage=damage, added=added)
 
     def trials(self) -> Iterator[Trial]:

@@ -18,7 +18,7 @@ from permille.analysis.evidence_words import (
     estimated_notes,
     over_sessions,
 )
-from permille.analysis.results import ResultRow, Results, result_rows
+from permille.analysis.results import ResultRow, Results, result_rows, rows_in_place_of
 from permille.analysis.schedule_lag import LATE
 from permille.carbon.settings import CarbonSettings
 from permille.cli.arguments import (
@@ -79,8 +79,7 @@ def run(args: argparse.Namespace) -> int:
     # A wrong region or lifespan is refused before a large store is read.
     carbon = carbon_of(args)
     added = impacts_of(args, carbon)
-    source = all_summaries_of(args, program=args.json)
-    everything, boundary, damage = source.summaries, source.boundary, source.damage
+    everything, boundary, damage, notice, reference = all_summaries_of(args, program=args.json)
     if args.task is not None:
         tasks = [s.cell.task for s in everything]
         if everything and args.task not in tasks:
@@ -88,17 +87,18 @@ def run(args: argparse.Namespace) -> int:
         everything = [s for s in everything if s.cell.task == args.task]
     # A figure is superseded by one of its own task: the selection takes nothing from that.
     summaries, older = comparable.split(everything)
-    rows = result_rows(summaries, carbon, net=args.net, added=added)
-    if args.superseded:
-        old = [o.summary for o in older]
-        rows += [
-            # A superseded figure cannot be on the Pareto front.
-            structs.replace(row, pareto=None, superseded=o.differs)
-            for row, o in zip(
-                result_rows(old, carbon, net=args.net, added=added), older, strict=True
-            )
-        ]
-        summaries = [*summaries, *old]
+    del everything  # Each summary is freed when its row is made.
+    shown_older = older if args.superseded else []
+    old = [o.summary for o in shown_older]
+    explained = [*summaries, *old] if args.explain else []
+    rows = rows_in_place_of(summaries, carbon, net=args.net, added=added)
+    rows += [
+        # A superseded figure cannot be on the Pareto front.
+        structs.replace(row, pareto=None, superseded=o.differs)
+        for row, o in zip(
+            result_rows(old, carbon, net=args.net, added=added), shown_older, strict=True
+        )
+    ]
     results = Results.of(
         rows,
         boundary,
@@ -106,19 +106,20 @@ def run(args: argparse.Namespace) -> int:
         net=args.net,
         damage=damage,
         superseded=len(older),
-        reference=source.reference,
+        reference=reference,
         added=added,
     )
     if args.json:
         print_json(results)
     else:
-        show(results, summaries, explain=args.explain)
-    say_last(source.notice)
+        show(results, explained)
+    say_last(notice)
     return say_damage(damage)
 
 
-def show(results: Results, summaries: Sequence[Summary], *, explain: bool = False) -> None:
-    """Print the table for people, and the assumptions behind it."""
+def show(results: Results, explained: Sequence[Summary] = ()) -> None:
+    """Print the table for people, the assumptions behind it, and the parts of the intervals of
+    those to be ``explained``."""
     from rich.text import Text
 
     out = console()
@@ -128,11 +129,11 @@ def show(results: Results, summaries: Sequence[Summary], *, explain: bool = Fals
     out.print(results_table(results.rows, net=results.net))
     for line in footing(results):
         out.print(Text(plain(line)), soft_wrap=True)
-    if explain:
+    if explained:
         # net: the parts are those of the interval that the row shows.
         from permille.analysis.budget import budget
 
-        for line in (line for s in summaries for line in budget(s, net=results.net)):
+        for line in (line for s in explained for line in budget(s, net=results.net)):
             out.print(Text(plain(line)), soft_wrap=True)
 
 
