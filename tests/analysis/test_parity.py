@@ -6,7 +6,6 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from permille.analysis.cell_summary import Sums
 from permille.analysis.estimates import Interval
 from permille.analysis.paper import published
 from permille.analysis.parity import (
@@ -17,6 +16,7 @@ from permille.analysis.parity import (
     study_rows,
 )
 from permille.analysis.study_cells import from_trials, sums
+from permille.analysis.trial_sums import Sums
 from permille.errors import CompareError
 from permille.records.energy import Estimate
 from tests.records import cell, trial

@@ -15,11 +15,12 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from permille.analysis.cell_summary import Summary, Sums
+from permille.analysis.cell_summary import Summary
 from permille.analysis.compare import ratio
 from permille.analysis.rolled import CELLS, BoundaryReading
 from permille.analysis.study_cells import StudyCell, from_trials
 from permille.analysis.summaries import summarise
+from permille.analysis.trial_sums import Sums
 from permille.errors import StoreError
 from permille.records.answers import EachInference, Latency, Quality, ScheduleLag
 from permille.records.cell import ModelFacts

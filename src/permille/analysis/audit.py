@@ -8,9 +8,10 @@ from collections import Counter
 from collections.abc import Sequence
 from typing import Literal
 
-from permille.analysis.cell_summary import Summary, Sums
+from permille.analysis.cell_summary import Summary
 from permille.analysis.regression import EqualSize, Point, at_equal_size
 from permille.analysis.study_cells import METERED, PARTS, StudyCell, pooled_mean
+from permille.analysis.trial_sums import Sums
 from permille.carbon.footprint import energy_overhead
 from permille.records import JsonOutput, Record
 from permille.records.cell import CellCategory

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from permille.analysis.cell_summary import Summary, Sums
+from permille.analysis.cell_summary import Summary
 from permille.analysis.narrowing import advice
 from permille.analysis.rerun import SessionMean, components
+from permille.analysis.trial_sums import Sums
 from permille.records import Record
 from permille.units import format_number, format_share
 

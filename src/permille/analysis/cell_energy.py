@@ -9,9 +9,10 @@ import msgspec
 
 from permille.analysis import serving
 from permille.analysis.boundaries import Bounded, Members, above_idle, energy_of, members_of
-from permille.analysis.cell_summary import BlockPlace, Sums, TokenEnergy
+from permille.analysis.cell_summary import TokenEnergy
 from permille.analysis.parts import Part, parts_of
 from permille.analysis.sums import energy_sums, net_sums, sums_of
+from permille.analysis.trial_sums import BlockPlace, Sums
 from permille.records.energy import Boundary, Refused
 from permille.records.recording import Provenance
 from permille.records.trial import Trial

@@ -9,12 +9,12 @@ from collections.abc import Sequence
 from permille.analysis import compare, intervals
 from permille.analysis.boundaries import Bounded, above_idle, within
 from permille.analysis.budget import UncertaintyPart, budget_parts
-from permille.analysis.cell_summary import Sums
 from permille.analysis.estimates import scaled
 from permille.analysis.parts import Part as DomainPart
 from permille.analysis.parts import parts_of
 from permille.analysis.student import CONFIDENCE
 from permille.analysis.sums import energy_sums
+from permille.analysis.trial_sums import Sums
 from permille.carbon.footprint import energy_overhead
 from permille.records import Record
 from permille.records.energy import Boundary, Estimate, Phase, Refused

@@ -8,11 +8,12 @@ from typing import Protocol
 
 from permille.analysis import across_cells, intervals
 from permille.analysis.across_cells import CellInMean
-from permille.analysis.cell_summary import Summary, Sums
+from permille.analysis.cell_summary import Summary
 from permille.analysis.comparable import current, place, weights
 from permille.analysis.comparison import CellRatio, Comparison
 from permille.analysis.parts import Part
 from permille.analysis.rerun import Measurement, SessionMean, rerun, session_means
+from permille.analysis.trial_sums import Sums
 from permille.errors import CompareError
 from permille.records.energy import Estimate
 from permille.records.recording import Provenance

@@ -13,10 +13,10 @@ from typing import NamedTuple
 import msgspec
 
 from permille.analysis.cell_energy import CellEnergy
-from permille.analysis.cell_summary import Sums
 from permille.analysis.quality import over_trials_and_requests, wilson
 from permille.analysis.serving import over_trials
 from permille.analysis.slo import ERROR_RATE, Limit
+from permille.analysis.trial_sums import Sums
 from permille.records import Record
 from permille.records.answers import AnswerTimes
 from permille.records.energy import Boundary, Estimate, Refused

@@ -13,11 +13,11 @@ from collections.abc import Sequence
 from msgspec.structs import replace
 
 from permille.analysis import across_cells, intervals
-from permille.analysis.cell_summary import Sums
 from permille.analysis.estimates import Interval
 from permille.analysis.paper.printed import TABLE_5
 from permille.analysis.rerun import Measurement, over_cells, rerun, session_means
 from permille.analysis.study_cells import StudyCell
+from permille.analysis.trial_sums import Sums
 from permille.carbon.footprint import energy_overhead
 from permille.errors import CompareError
 from permille.records import Record

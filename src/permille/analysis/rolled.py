@@ -9,8 +9,9 @@ from typing import NamedTuple
 
 import msgspec
 
-from permille.analysis.cell_summary import BlockPlace, Summary, Sums, TokenEnergy
+from permille.analysis.cell_summary import Summary, TokenEnergy
 from permille.analysis.study_cells import METERED, StudyCell, cell_of
+from permille.analysis.trial_sums import BlockPlace, Sums
 from permille.records import Record
 from permille.records.energy import Boundary
 from permille.records.trial import Trial

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from typing import Any, Literal
 
-from permille.analysis.cell_summary import Summary, Sums, Times, TokensEach
+from permille.analysis.cell_summary import Summary, Times, TokensEach
 from permille.analysis.comparable import agent_of
 from permille.analysis.estimates import Interval, SessionInterval
 from permille.analysis.quality import ShownQuality, shown_quality
+from permille.analysis.trial_sums import Sums
 from permille.carbon.footprint import carbon_overhead, energy_overhead
 from permille.records import Record
 from permille.records.answers import ScheduleLag, TokenSplit

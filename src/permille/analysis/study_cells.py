@@ -9,8 +9,9 @@ from collections.abc import Iterable, Sequence
 
 from permille.analysis import intervals
 from permille.analysis.boundaries import members_of
-from permille.analysis.cell_summary import Summary, Sums
+from permille.analysis.cell_summary import Summary
 from permille.analysis.summaries import by_boundary, grouped
+from permille.analysis.trial_sums import Sums
 from permille.records import Record
 from permille.records.energy import Boundary, DomainEnergy, Phase, Refused
 from permille.records.trial import Trial

@@ -10,7 +10,7 @@ import msgspec
 
 from permille.analysis import schedule_lag, serving
 from permille.analysis.cell_energy import MOST_BLOCKS, CellEnergy
-from permille.analysis.cell_summary import InferenceFailures, Summary, Sums
+from permille.analysis.cell_summary import InferenceFailures, Summary
 from permille.analysis.comparable import pooled_by
 from permille.analysis.overload import overloaded
 from permille.analysis.quality import (
@@ -20,6 +20,7 @@ from permille.analysis.quality import (
     wilson,
 )
 from permille.analysis.sums import energy_sums
+from permille.analysis.trial_sums import Sums
 from permille.energy import disturbance
 from permille.records.answers import Quality
 from permille.records.energy import Boundary

@@ -9,7 +9,7 @@ import msgspec
 
 from permille.analysis import intervals
 from permille.analysis.boundaries import Bounded
-from permille.analysis.cell_summary import Sums
+from permille.analysis.trial_sums import Sums
 from permille.records.trial import Stopping
 from permille.units import per_1000
 

@@ -13,10 +13,11 @@ from typing import Any
 import msgspec
 
 from permille.analysis import comparable
-from permille.analysis.cell_summary import Summary, Sums
+from permille.analysis.cell_summary import Summary
 from permille.analysis.parts import Part
 from permille.analysis.quality import interval
 from permille.analysis.study_cells import METERED, OTHER, PARTS, REST, StudyCell
+from permille.analysis.trial_sums import Sums
 from permille.explorer.cells import Shown
 from permille.explorer.serving import serving
 from permille.metrics import in_percent, metric_of

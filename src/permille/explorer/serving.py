@@ -9,8 +9,9 @@ from collections.abc import Iterator
 from typing import Any, Literal
 
 from permille.analysis import comparable, slo
-from permille.analysis.cell_summary import Summary, Sums, TokenEnergy
+from permille.analysis.cell_summary import Summary, TokenEnergy
 from permille.analysis.study_cells import METERED, StudyCell
+from permille.analysis.trial_sums import Sums
 from permille.explorer.shapes import (
     PageEstimate,
     PageLimit,

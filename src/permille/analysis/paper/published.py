@@ -16,9 +16,10 @@ from typing import Any
 
 import msgspec
 
-from permille.analysis.cell_summary import Summary, Sums
+from permille.analysis.cell_summary import Summary
 from permille.analysis.parts import Part
 from permille.analysis.study_cells import METERED, PARTS, Archive, StudyCell, StudyCells
+from permille.analysis.trial_sums import Sums
 from permille.records import Record
 from permille.records.answers import Quality
 from permille.records.cell import Cell, CellCategory

@@ -10,10 +10,10 @@ import math
 from collections.abc import Sequence
 from typing import Literal
 
-from permille.analysis.cell_summary import Sums
 from permille.analysis.paper.claims import Claim, claims
 from permille.analysis.paper.printed import TABLE_2, TABLE_3, TABLE_5, agreement
 from permille.analysis.study_cells import StudyCell, StudyCells, pooled
+from permille.analysis.trial_sums import Sums
 from permille.records import Record
 from permille.units import kwh_from_joules
 
