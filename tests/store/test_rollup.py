@@ -6,7 +6,7 @@ import hashlib
 import math
 import sqlite3
 import zlib
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from contextlib import closing
 from pathlib import Path
 
@@ -268,10 +268,7 @@ def test_figures_of_a_roll_up_that_cannot_be_are_computed_from_the_trials(
     """Who hands over a store may have written anything into it, with seals that fit."""
     path = tmp_path / "s.db"
     with Store(path) as store:
-        store.add_many(
-            (trial(30.0 + i, uid=str(i), repeat=i, session=f"s{i % 2}", block=i), None)
-            for i in range(6)
-        )
+        store.add_many((one, None) for one in _in_sessions(6))
     honest = _raw(path)
     with Store(path) as store, store._transaction():
         forged = [
@@ -284,6 +281,59 @@ def test_figures_of_a_roll_up_that_cannot_be_are_computed_from_the_trials(
         of_one = [summary for _, summary in reader.cells(BoundaryReading("node"))]
     assert [summary.energy for summary in of_one] != []
     assert all(summary.energy and math.isfinite(summary.energy.mean) for summary in of_one)
+
+
+def _edited(path: Path, edit: Callable[[Summary], Summary]) -> None:
+    """Edit every summary of a store's roll-up, with seals that fit."""
+    with Store(path) as store, store._transaction():
+        forged = []
+        for group, body in rollup.packed(store._db, CELLS.version):
+            packed = msgspec.msgpack.decode(body)
+            packed["distinct"] = [
+                [edit(msgspec.convert(summary, Summary)), places]
+                for summary, places in packed["distinct"]
+            ]
+            forged.append((group, msgspec.msgpack.encode(packed)))
+        rollup.keep(store._db, forged, CELLS.version)
+
+
+def _energy_with(**changed: object) -> Callable[[Summary], Summary]:
+    def edit(summary: Summary) -> Summary:
+        assert summary.energy is not None
+        energy = msgspec.structs.replace(summary.energy, **changed)
+        return msgspec.structs.replace(summary, energy=energy)
+
+    return edit
+
+
+@pytest.mark.parametrize(
+    "blocks", [(30.0, 31.0), (30.0, math.nan, 1.0, 1.0, 1.0, 1.0), (-1.0, *[30.0] * 5)]
+)
+def test_blocks_of_a_roll_up_that_do_not_fit_are_computed_from_the_trials(
+    tmp_path: Path, blocks: tuple[float, ...]
+) -> None:
+    path = tmp_path / "s.db"
+    with Store(path) as store:
+        store.add_many((one, None) for one in _in_sessions(6))
+    honest = _raw(path)
+    _edited(path, _energy_with(block_values=blocks))
+    with Store(path, readonly=True) as reader:
+        assert [_without_values(rolled.cell) for _, rolled in reader.cells(CELLS)] == honest
+
+
+def test_an_interval_of_a_roll_up_that_is_none_is_refused(tmp_path: Path) -> None:
+    path = tmp_path / "s.db"
+    with Store(path) as store:
+        store.add_many((one, None) for one in _in_sessions(6))
+    _edited(path, _energy_with(kept=msgspec.msgpack.encode([math.nan] * 6)))
+    with Store(path, readonly=True) as reader, pytest.raises(StoreError, match="another program"):
+        [rolled.cell.summary.energy.estimate() for _, rolled in reader.cells(CELLS)]  # type: ignore[union-attr]
+
+
+def _in_sessions(number: int) -> list[Trial]:
+    return [
+        trial(30.0 + i, uid=str(i), repeat=i, session=f"s{i % 2}", block=i) for i in range(number)
+    ]
 
 
 GOLDEN = (18, "f9df171d979206b2")

@@ -181,6 +181,8 @@ def _unpacked(figures: _Figures) -> Summary:
         if min(sums.block_values) <= 0 and sums.intervals().over_sessions:
             raise ValueError("a figure over sessions is not above 0")
         if places:
+            if len(places) != len(sums.block_values):
+                raise ValueError("there is not one place for each figure")
             # It was made above, and nobody has it yet.
             msgspec.structs.force_setattr(sums, "places", places)
     return summary

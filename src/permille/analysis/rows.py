@@ -133,11 +133,14 @@ class InferenceEnergy(Record):
 
 
 class FailedInferences(Record):
-    """Failed inferences and all that were tried, in the finished trials."""
+    """Failed inferences and all that were tried, in the finished trials. ``low`` and ``high``: the
+    95 % interval of their share."""
 
     failed: int
     tried: int
     share: float
+    low: float
+    high: float
 
 
 class TrialCounts(Record):
@@ -327,4 +330,10 @@ def _failed_inferences(summary: Summary) -> FailedInferences | None:
     failures = summary.failures
     if failures is None:
         return None
-    return FailedInferences(failed=failures.failed, tried=failures.tried, share=failures.share)
+    return FailedInferences(
+        failed=failures.failed,
+        tried=failures.tried,
+        share=failures.share,
+        low=failures.low,
+        high=failures.high,
+    )

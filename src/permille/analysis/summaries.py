@@ -204,7 +204,7 @@ def _failures(done: Sequence[Trial]) -> InferenceFailures | None:
     known = [
         # A trial that does not count them is no trial without any: a share of 0 would be a server
         # that never fails.
-        (int(trial.counts["failed"]), query.inferences)
+        (round(trial.counts["failed"]), query.inferences)
         for trial in done
         if "failed" in trial.counts
         and (query := trial.phases.get("query")) is not None

@@ -20,7 +20,7 @@ from permille.analysis.rerun import (
 )
 from permille.analysis.stopping import by_rule, stopped_summary
 from permille.errors import StoreError
-from permille.records import MOST, Record
+from permille.records import LEAST, MOST, Record
 from permille.records.energy import Estimate
 from permille.records.trial import Stopping
 
@@ -37,8 +37,9 @@ class BlockPlace(NamedTuple):
 # used (rolled.py), as no interval could be computed from it. msgspec checks them as it decodes,
 # which readers do not notice.
 _Count = Annotated[int, msgspec.Meta(ge=1)]
-_Finite = Annotated[float, msgspec.Meta(ge=-MOST, le=MOST)]
-_NotNegative = Annotated[float, msgspec.Meta(ge=0, le=MOST)]
+_MOST = 1_000 * MOST / LEAST  # of trials that can be stored, per 1,000 of a count
+_Finite = Annotated[float, msgspec.Meta(ge=-_MOST, le=_MOST)]
+_NotNegative = Annotated[float, msgspec.Meta(ge=0, le=_MOST)]
 # The end of an interval of honest trials may be very large, but never infinite.
 _Number = Annotated[float, msgspec.Meta(ge=-sys.float_info.max, le=sys.float_info.max)]
 
@@ -100,9 +101,10 @@ def _kept_intervals(packed: bytes) -> SumsIntervals:
     try:
         return _INTERVALS.decode(packed)
     except msgspec.DecodeError as error:
+        # Damage would not have got past the checksum.
         raise StoreError(
-            f"an interval in the store's roll-up cannot be ({error}); `permille store repair` makes"
-            " the roll-up anew from the trials"
+            f"the store's figures were changed by another program (an interval is invalid: {error});"
+            " get the store anew from where it was measured"
         ) from error
 
 
@@ -123,10 +125,10 @@ class Sums(Record, array_like=True):
     low: _NotNegative
     high: _NotNegative
     edge: _NotNegative = 0.0  # the contribution of edges to low and high; relative, k = 2
-    values: tuple[float, ...] = ()
+    values: tuple[_Finite, ...] = ()
     asked: Stopping | None = None
     signed: bool = False  # whether it is a net energy, whose interval may reach below 0
-    block_values: tuple[float, ...] = ()
+    block_values: tuple[_Finite, ...] = ()
     places: tuple[BlockPlace, ...] = ()
     rerun_precision: float | None = None
     kept: bytes | None = None

@@ -13,6 +13,8 @@ import msgspec
 
 MOST = 1e30
 """The largest magnitude of any figure: squares and sums of them are still finite."""
+LEAST = 1e-30
+"""The smallest count, duration or energy above 0: what is divided by it is still finite."""
 
 
 @dataclass_transform(frozen_default=True, kw_only_default=True, field_specifiers=(msgspec.field,))

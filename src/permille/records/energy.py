@@ -51,7 +51,7 @@ class Refused(Record):
 
 class Disturbance(Record):
     """The shares of the machine's CPU time during a span used by processes outside the run and by
-    the hypervisor (None: the system does not report it). ``disturbed``: enough to affect a
+    the hypervisor (null where the system does not report it). ``disturbed``: enough to affect a
     figure, as far as they are known."""
 
     others: float

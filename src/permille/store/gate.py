@@ -7,14 +7,12 @@ import re
 
 import msgspec
 
-from permille.records import MOST, Record
+from permille.records import LEAST, MOST, Record
 from permille.records.energy import Phase
 from permille.records.machine import MachineSession
 from permille.records.trial import Trial
 from permille.store.rows import Raw, pack, read_raw, read_session, read_trial
 
-LEAST = 1e-30
-"""The smallest count, duration or energy above 0: what is divided by it is still finite."""
 _MOST_INT = 2**63 - 1
 _MAYBE_LARGE = re.compile(rb"[:,\[]-?(?:\d{19}|[\d.]+[eE]\+?(?:[3-9]\d|\d{3}))")
 """A number of 19 digits or more, or with an exponent of 30 or more, or what looks like one."""
@@ -47,7 +45,7 @@ def encoded(trial: Trial) -> bytes:
     except (TypeError, ValueError, OverflowError, RecursionError) as error:
         raise ValueError(_unbounded(trial) or f"it could not be read back: {error}") from error
     same = back == trial
-    wrong = refusal_of_body(trial, body) if same else _unbounded(trial) or _senseless(trial)
+    wrong = refusal_of_body(trial, body) if same else _impossible(trial)
     if wrong is None and not same and msgspec.json.encode(back) != body:
         wrong = "it would be read back differently"
     if wrong is not None:
@@ -110,6 +108,11 @@ def packed(raw: Raw) -> list[tuple[str, bytes]]:
     except (TypeError, ValueError, OverflowError, RecursionError) as error:
         raise ValueError(f"its recording could not be read back: {error}") from error
     return parts
+
+
+def _impossible(trial: Trial) -> str | None:
+    """What :func:`refusal_of_body` finds, without a body in which to look for it quickly."""
+    return _unbounded(trial) or _senseless(trial) or _too_small(trial)
 
 
 def _unbounded(record: Record) -> str | None:

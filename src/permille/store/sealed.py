@@ -66,7 +66,7 @@ class SealedRows:
 
     def usable(self, row: Row) -> Iterator[Trial]:
         """The row's trial like :meth:`decoded`, unless it has an impossible figure (a negative
-        energy, or one whose square is no float), which is reported: an older version or another
+        energy, or one too large to square), which is reported: an older version or another
         program stored it, and no result can be computed."""
         for trial in self.decoded(row):
             reason = refusal_of_body(trial, row.body)
