@@ -103,7 +103,7 @@ def _kept_intervals(packed: bytes) -> SumsIntervals:
     except msgspec.DecodeError as error:
         # Damage would not have got past the checksum.
         raise StoreError(
-            f"the store's figures were changed by another program (an interval is invalid: {error});"
+            f"the store's figures were changed by another program (an interval is wrong: {error});"
             " get the store anew from where it was measured"
         ) from error
 
