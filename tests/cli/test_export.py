@@ -100,6 +100,26 @@ def test_codecarbons_file_comes_back_as_the_same_energy(
     assert back["large"].started == "2026-01-01T00:00:00+00:00"
 
 
+@pytest.mark.parametrize(
+    ("wanted", "models"),
+    [
+        ("BERT", {"BERT-x"}),
+        ("bert", {"distilbert", "bert-y"}),
+        ("bert-y", {"bert-y"}),
+        ("Bert", {"BERT-x", "distilbert", "bert-y"}),
+    ],
+)
+def test_a_part_of_a_models_name_is_first_of_its_own_case(
+    tmp_path: Path, wanted: str, models: set[str]
+) -> None:
+    path, file = tmp_path / "names.db", tmp_path / "r.csv"
+    with Store(path) as opened:
+        for model in ("BERT-x", "distilbert", "bert-y"):
+            opened.add(trial(model=model))
+    export("csv", str(file), "--model", wanted, store=path)
+    assert {line["model"] for line in lines(file)} == models
+
+
 @pytest.mark.parametrize("arguments", [["--net"], ["--pool"], ["--model", "none such"]])
 def test_codecarbons_file_is_refused_where_it_cannot_say_it(
     arguments: list[str], store: Path, tmp_path: Path

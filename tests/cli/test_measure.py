@@ -225,6 +225,18 @@ def test_wrong_usage_is_one_line_and_exit_2(
     assert len(finished.err.strip().splitlines()) == 1
 
 
+def test_two_exports_to_one_file_are_refused_however_it_is_spelled(
+    permille: Permille, powercap: Driver, tmp_path: Path
+) -> None:
+    (tmp_path / "there").mkdir()
+    (tmp_path / "linked").symlink_to("there")
+    for one, other in (("x", "there/../x"), ("there/x", "linked/x")):
+        exports = ("--export-csv", one, "--export-json", other)
+        refused = permille("measure", *exports, "--", "true", code=2)
+        assert "two exports name the same file" in refused.err
+    assert not (tmp_path / "x").exists()
+
+
 def test_without_permission_it_estimates_and_says_how_to_unlock(
     environment: dict[str, str], tmp_path: Path
 ) -> None:

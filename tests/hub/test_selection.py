@@ -29,6 +29,17 @@ def test_shards_are_taken_whole_or_not_at_all() -> None:
         chosen("transformers", [shards[0], index])
     with pytest.raises(ModelError, match="model has 1 of its 2 parts"):
         chosen("transformers", [shards[0], "model-00003-of-00002.safetensors", index])
+    for numbers in ((0, 1), (0, 1, 2)):
+        whole = [f"model-0000{i}-of-00002.safetensors" for i in numbers]
+        assert chosen("transformers", [*whole, index]) == {*whole, index}
+    alone = "model-00000-of-00001.safetensors"
+    assert chosen("transformers", [alone]) == {alone}
+    for stray in ((), (2,)):
+        some = [f"model-0000{i}-of-00002.safetensors" for i in (0, *stray)]
+        with pytest.raises(ModelError, match="model has 1 of its 2 parts"):
+            chosen("transformers", some)
+    with pytest.raises(ModelError, match="m has 1 of its 2 parts"):
+        chosen("gguf", [f"m-0000{i}-of-00002.gguf" for i in (0, 1)])
     parts = [f"m-q4-0000{i}-of-00002.gguf" for i in (1, 2)]
     assert chosen("gguf", parts) == set(parts)
     smaller = [f"m-q4-0000{i}-of-00003.gguf" for i in (1, 2, 3)]

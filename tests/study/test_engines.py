@@ -35,7 +35,7 @@ def test_an_address_of_ray_client_is_refused_wherever_it_is_named(
         permille(*words, "--address", client, code=2),
         permille(*words, code=2, RAY_ADDRESS=client),
     ):
-        assert f"{client} is of Ray Client" in refused.err
+        assert f"{client} is a Ray Client address" in refused.err
         assert len(refused.err.splitlines()) == 1
 
 

@@ -9,6 +9,7 @@ import msgspec
 import pytest
 
 from permille.records.machine import Environment
+from permille.records.trial import Status
 from permille.store import Store
 from permille.study.engines.protocol import RunOptions, StudyRun
 from permille.study.engines.remainder import NotMade, missing, not_made
@@ -17,15 +18,18 @@ from permille.study.plan.grid import make
 from tests.records import trial
 from tests.study.test_nodes import Heard
 
-# The tries of five repeats of one cell: d is done, f has failed, F has failed on another machine.
+# The tries of five repeats of one cell: d is done, i invalid, f has failed, F has failed on another
+# machine.
 TRIES = {
-    "": NotMade(0, 0, 0, 5),
-    "d,d,d,d,d": NotMade(0, 0, 0, 0),
-    "d,,,,d": NotMade(0, 0, 0, 3),
-    "d,f,,,d": NotMade(0, 1, 2, 0),
-    "fff,ff,f,,fd": NotMade(1, 2, 1, 0),
-    "fFf,ffFff,d,d,d": NotMade(1, 1, 0, 0),
+    "": NotMade(0, 0, 0, 0, 5),
+    "d,d,d,d,d": NotMade(0, 0, 0, 0, 0),
+    "d,,,,d": NotMade(0, 0, 0, 0, 3),
+    "d,f,,,d": NotMade(0, 1, 0, 2, 0),
+    "fff,ff,f,,fd": NotMade(1, 2, 0, 1, 0),
+    "fFf,ffFff,d,d,d": NotMade(1, 1, 0, 0, 0),
+    "i,fi,if,iii,": NotMade(1, 1, 2, 1, 0),
 }
+STATUS: dict[str, Status] = {"d": "done", "i": "invalid"}
 
 
 @pytest.mark.parametrize(("tries", "left"), TRIES.items())
@@ -43,12 +47,12 @@ def test_each_repeat_is_of_one_kind(
                         study=plan.name,
                         cell=planned.cell,
                         protocol=plan.protocol_of(planned),
-                        status="done" if one == "d" else "failed",
+                        status=STATUS.get(one, "failed"),
                         environment=Environment(fingerprint="b" if one == "F" else "a"),
                     )
                 )
         run = StudyRun(plan, store, RunOptions(), Heard())
         assert not_made(run, plan, range(5), ()) == left
-        assert missing(run, range(5)) == {planned.cell.id: left.given_up + left.to_do}
+        assert missing(run, range(5)) == {planned.cell.id: sum(left)}
         every = {(planned.cell.id, repeat) for repeat in range(5)}
-        assert not_made(run, plan, range(5), every) == NotMade(0, 0, 0, 0)
+        assert not_made(run, plan, range(5), every) == NotMade(0, 0, 0, 0, 0)

@@ -44,9 +44,9 @@ def test_what_an_older_version_left_is_its_studys_alone(tmp_path: Path) -> None:
     assert len(list(tmp_path.iterdir())) == 2
     one.begin()
     one.record(ONE)
-    assert one.unrecorded() == []
     one.forget()
-    assert list(tmp_path.iterdir()) == []
+    # It may be of another study whose long name begins alike, whose jobs it guards.
+    assert [path.name for path in tmp_path.iterdir()] == ["submitting"]
 
 
 def test_the_name_of_jobs_is_short_and_a_longer_study_is_known_by_it(tmp_path: Path) -> None:
@@ -76,5 +76,5 @@ def test_a_damaged_record_is_one_line_with_its_name(
     if older:
         record = record.rename(tmp_path / "submitted.json")
     record.write_bytes(body)
-    with pytest.raises(EngineError, match=rf"{record.name} is damaged"):
+    with pytest.raises(EngineError, match=rf"{record.name} is damaged.*; delete it if no jobs"):
         one.recorded()

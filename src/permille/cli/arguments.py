@@ -335,7 +335,7 @@ def impacts_of(args: argparse.Namespace, carbon: CarbonSettings) -> AddedImpacts
             lifespan_years=years,
             resource_share=1.0 if args.share_in_use is None else args.share_in_use,
         )
-    # Not by truth: --wue 0 is a data centre that evaporates nothing, and not an absent option.
+    # Compared with None, because 0 is a valid value: a data centre that evaporates nothing.
     wants_water = args.water or args.wue is not None
     return AddedImpacts(
         hardware=hardware,

@@ -78,7 +78,7 @@ def _close(
     # After the table: what is printed last stays in sight above the prompt.
     for sentence in answers(summaries, net=args.net):
         say(sentence, "bold")
-    for text, style in _not_made(tally):
+    for text, style in _not_made(tally, args.engine):
         say(text, style)
     if tally.disturbed:
         made = counted(tally.made, "trial")
@@ -118,12 +118,14 @@ def _next_command(models: Sequence[str], args: argparse.Namespace) -> str:
     return shlex.join(["permille", *words, *named])
 
 
-def _not_made(tally: RunTally) -> Iterator[tuple[str, str]]:
+def _not_made(tally: RunTally, engine: str) -> Iterator[tuple[str, str]]:
     """What became of the trials that this run did not make, with the style to print it in."""
     if tally.given_up:
+        # SlurmEngine.check refuses --fresh.
+        over = "a new --store" if engine == "slurm" else "--fresh"
         yield (
             f"{counted(tally.given_up, 'trial')} failed three times and will not be retried; once"
-            " the cause is fixed, start over with --fresh",
+            f" the cause is fixed, start over with {over}",
             "red",
         )
     if tally.left_out:
@@ -134,8 +136,7 @@ def _not_made(tally: RunTally) -> Iterator[tuple[str, str]]:
         )
     if tally.lost:
         yield (
-            f"{_trials(tally.lost)} lost with their nodes, or did not arrive; run the same command"
-            " again",
+            f"{_trials(tally.lost)} not made or did not arrive; run the same command again",
             "red",
         )
     if tally.elsewhere:

@@ -40,7 +40,7 @@ def add_sessions(parser: argparse.ArgumentParser) -> None:
 def rest_of(args: argparse.Namespace) -> datetime.timedelta:
     """The rest between two sessions."""
     every: datetime.timedelta | None = args.every
-    # Not by truth: --every 0s is false, and is a rest that was chosen.
+    # Compared with None, because --every 0s is a valid rest, and false.
     return BREAK if every is None else every
 
 

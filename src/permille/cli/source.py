@@ -135,7 +135,7 @@ def _shipped(args: argparse.Namespace, *, program: bool) -> SourcedSummaries:
     boundary: Boundary = args.boundary or PUBLISHED_BOUNDARY
     notice = f"{absent}: these are the figures of {NAME}, which ship with permille; {measuring}"
     figures = published.summaries(boundary)
-    # Who names the study knows whose figures these are.
+    # A user who names the study knows whose figures these are, and expects no notice.
     return SourcedSummaries(figures, boundary, [], notice if args.study is None else None)
 
 

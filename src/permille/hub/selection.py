@@ -182,13 +182,15 @@ def _readers(names: Sequence[str]) -> list[str]:
 
 def _check_whole(wanted: Wanted, names: Sequence[str]) -> None:
     """Check that a file in several parts is complete."""
+    # llama.cpp counts the parts of a GGUF file from 1 alone; repositories of safetensors have both.
+    origins = (1,) if wanted.format == "gguf" else (0, 1)
     parts: dict[tuple[str, int], set[int]] = {}
     for name in names:
         if shard := shard_of(name):
             parts.setdefault((shard.stem, shard.of), set()).add(shard.number)
     for (stem, of), numbers in parts.items():
         # By their numbers: a stray shard of another upload must not stand in for a missing one.
-        there = len(numbers & set(range(1, of + 1)))
+        there = max(len(numbers & set(range(first, first + of))) for first in origins)
         if there != of:
             raise ModelError(f"{_at(wanted)}: {stem} has {there} of its {of} parts")
 

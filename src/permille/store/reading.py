@@ -246,16 +246,7 @@ class StoreReader:
     def tried(self, study: str, protocol: Protocol, *, machines: bool = False) -> list[Tried]:
         """Every trial of a study under one protocol, on any machine, in the newest rounds,
         including rounds without a trial yet. ``machines``: with the machine of each."""
-        matching = {"study": study, "protocol": protocol_key(protocol), "source": "permille"}
         with self._guard("read"):
-            starts = self._rows.starts()
-            chosen = [
-                group
-                for group in (kept.group for kept in self._rows.groups())
-                if all(getattr(group, name) == value for name, value in matching.items())
-                and group.round
-                == starts.get((group.study, group.cell, group.protocol, group.fingerprint), 0)
-            ]
             return [
                 Tried(
                     row.cell,
@@ -264,8 +255,28 @@ class StoreReader:
                     row.fingerprint,
                     self._rows.machine(row) if machines else None,
                 )
-                for row in self._rows.rows_of(chosen, matching)
+                for row in self._tried_rows(study, protocol)
             ]
+
+    def tried_uids(self, study: str, protocol: Protocol) -> dict[str, list[str]]:
+        """Cell -> the uids of the trials that :meth:`tried` has."""
+        uids: dict[str, list[str]] = {}
+        with self._guard("read"):
+            for row in self._tried_rows(study, protocol):
+                uids.setdefault(row.cell, []).append(row.uid)
+        return uids
+
+    def _tried_rows(self, study: str, protocol: Protocol) -> Iterator[Row]:
+        matching = {"study": study, "protocol": protocol_key(protocol), "source": "permille"}
+        starts = self._rows.starts()
+        chosen = [
+            group
+            for group in (kept.group for kept in self._rows.groups())
+            if all(getattr(group, name) == value for name, value in matching.items())
+            and group.round
+            == starts.get((group.study, group.cell, group.protocol, group.fingerprint), 0)
+        ]
+        return self._rows.rows_of(chosen, matching)
 
     def environment(self, fingerprint: str) -> Environment | None:
         """The machine of a fingerprint, from one of its trials."""

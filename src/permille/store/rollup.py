@@ -205,7 +205,7 @@ def unpacking(fold: FoldReader[T], wanted: Callable[[Group], bool]) -> Callable[
         if kept.body is None or kept.fold != fold.version or not wanted(kept.group):
             return kept.without_body()
         try:
-            # Not _replace, which of many groups takes a noticeable part of the time.
+            # Not _replace, which takes a noticeable part of the time if there are many groups.
             return Kept(kept.group, kept.fold, b"", fold.unpack(kept.body))
         except ValueError:
             return kept._replace(body=None)

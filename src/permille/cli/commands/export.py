@@ -6,7 +6,7 @@ from __future__ import annotations
 import argparse
 import os
 import sys
-from collections.abc import Callable, Iterator, Set
+from collections.abc import Callable, Collection, Iterator, Set
 from functools import cached_property
 from pathlib import Path
 from typing import TypeVar
@@ -120,7 +120,7 @@ class _Reading:
         self.link: str | None = args.link
         self.benchmark: str | None = args.benchmark
 
-    # Once: with --live it is a request to an API.
+    # Cached: with --live, each call is a request to an API.
     @cached_property
     def carbon(self) -> CarbonSettings:
         return carbon_of(self._args)
@@ -170,14 +170,21 @@ def _chosen(
         if wanted is None or not items:
             continue
         names = [getattr(cell_of(item), option) for item in items]
-        # Exactly this name first: a model whose id begins another's can be chosen too.
-        known = {name for name in names if name == wanted} or {
-            name for name in names if wanted.casefold() in name.casefold()
-        }
+        known = _matching(names, wanted)
         if not known:
             refuse_unmatched(option, wanted, names, damage)
         items = [item for item, name in zip(items, names, strict=True) if name in known]
     return items
+
+
+def _matching(names: Collection[str], wanted: str) -> set[str]:
+    # Exactly this name first: a model whose id begins another's can be chosen too. The case tells
+    # BERT from distilbert, but is forgiven where nothing has it.
+    return (
+        {name for name in names if name == wanted}
+        or {name for name in names if wanted in name}
+        or {name for name in names if wanted.casefold() in name.casefold()}
+    )
 
 
 def _put(args: argparse.Namespace, export: Export) -> None:

@@ -248,7 +248,7 @@ def _check_files(args: argparse.Namespace) -> None:
     for file in files:
         check_writable(file)
     # The second would replace the first.
-    if len({file.absolute() for file in files}) < len(files):
+    if len({file.parent.resolve() / file.name for file in files}) < len(files):
         raise UsageError("two exports name the same file: give each one of its own")
 
 

@@ -252,7 +252,7 @@ def _phase(name: str, phase: Phase) -> Iterator[str]:
 
 
 def _pairs(title: str, values: Mapping[str, Any]) -> Iterator[str]:
-    # Not by truth: 0 and False are figures and settings, and stay.
+    # Compared with each empty value, because 0 and False are valid values.
     known = {key: value for key, value in values.items() if value not in (None, {}, [], "")}
     if known:
         yield plain(f"{title}:")

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import platform
 import re
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from hashlib import blake2b
 from pathlib import Path
@@ -147,11 +147,42 @@ def put(store: Store, bucket: Bucket, trial: Trial, raw: Raw | None) -> None:
         StoreError: it is refused, interrupted, or too large for an object.
     """
     session = next((one for one in store.sessions() if one.id == trial.session), None)
+    bucket.put(trial.uid, _encoded(Content(trial, raw, session), bucket))
+
+
+def put_each(
+    store: Store, bucket: Bucket, uids: Iterable[str], sessions: Mapping[str, MachineSession]
+) -> list[str]:
+    """Put those of these trials that the bucket lacks; a line for each that cannot be read, or is
+    too large. ``sessions``: the store's, by id.
+
+    Raises:
+        StoreError: the bucket cannot be listed or written.
+    """
+    there = {one.uid for listed in bucket.listed() for one in listed}
+    problems: list[str] = []
+    for uid in uids:
+        if uid in there:
+            continue
+        try:
+            trial = store.trial(uid)
+            if trial is None:
+                raise StoreError(f"trial {uid} is no longer in {store.path}")
+            session = None if trial.session is None else sessions.get(trial.session)
+            body = _encoded(Content(trial, store.raw(uid), session), bucket)
+        except StoreError as error:
+            problems.append(str(error))
+        else:
+            bucket.put(uid, body)
+    return problems
+
+
+def _encoded(content: Content, bucket: Bucket) -> bytes:
     try:
-        body = encode(Content(trial, raw, session))
+        return encode(content)
     except ValueError as error:
-        raise StoreError(f"trial {trial.uid} cannot be put in {bucket.url}: {error}") from error
-    bucket.put(trial.uid, body)
+        uid = content.trial.uid
+        raise StoreError(f"trial {uid} cannot be put in {bucket.url}: {error}") from error
 
 
 def _batches(listed: list[Listed]) -> Iterator[list[Listed]]:

@@ -62,8 +62,8 @@ class RayEngine:
         address = _address(run.options)
         if address.startswith("ray://"):
             raise UsageError(
-                f"{address} is of Ray Client, which a run would not outlive; start the"
-                " run on a node of the cluster, and leave --address and RAY_ADDRESS out or name"
+                f"{address} is a Ray Client address; the run would end with that connection: start"
+                " it on a node of the cluster, and leave --address and RAY_ADDRESS out or name"
                 " HOST:PORT of its head"
             )
 

@@ -4,7 +4,7 @@ an exit code."""
 from __future__ import annotations
 
 from collections import Counter, defaultdict
-from collections.abc import Collection
+from collections.abc import Collection, Sequence
 from typing import NamedTuple
 
 from permille.store import Tried
@@ -14,19 +14,16 @@ from permille.study.run.schedule import RETRIES
 
 
 class NotMade(NamedTuple):
-    """The trials that nobody has finished: ``given_up`` after their retries; ``failed`` less often;
-    ``left_out``, untried ones of a cell that has failed; and ``unexplained`` ones, of a cell that
-    has not."""
+    """The trials that nobody has finished: ``given_up`` after their retries; ``failed`` or
+    ``invalid`` less often, by the last attempt; ``left_out``, untried ones of a cell that has
+    failed; and ``unexplained`` ones, of a cell that has not. ``given_up`` is of the kind of machine
+    that has failed most often: one of another kind would still try them."""
 
     given_up: int
     failed: int
+    invalid: int
     left_out: int
     unexplained: int
-
-    @property
-    def to_do(self) -> int:
-        """Those that the next run makes."""
-        return self.failed + self.left_out + self.unexplained
 
 
 def missing(run: StudyRun, repeats: range) -> dict[str, int]:
@@ -45,23 +42,27 @@ def not_made(
     ``counted`` as failed already."""
     tried = _tried(run)
     settled = {(one.cell, one.repeat) for one in tried if one.status == "done"} | set(counted)
-    failures: defaultdict[tuple[str, int], Counter[str]] = defaultdict(Counter)
+    attempts: defaultdict[tuple[str, int], list[Tried]] = defaultdict(list)
     for one in tried:
         if one.status != "done":
-            # For each kind of machine, as the job itself counts them (Ledger).
-            failures[one.cell, one.repeat][one.fingerprint] += 1
-    failing = {cell for cell, _ in failures}
-    given_up = failed = left_out = unexplained = 0
-    for cell in (planned.cell.id for planned in part.cells):
-        for key in ((cell, repeat) for repeat in repeats):
-            if key in settled:
-                continue
-            most = max(failures[key].values()) if key in failures else 0
-            given_up += most > RETRIES
-            failed += 0 < most <= RETRIES
-            left_out += not most and cell in failing
-            unexplained += not most and cell not in failing
-    return NotMade(given_up, failed, left_out, unexplained)
+            attempts[one.cell, one.repeat].append(one)
+    failing = {cell for cell, _ in attempts}
+    kinds = Counter(
+        _kind(attempts.get((planned.cell.id, repeat), ()), failing=planned.cell.id in failing)
+        for planned in part.cells
+        for repeat in repeats
+        if (planned.cell.id, repeat) not in settled
+    )
+    return NotMade(**{kind: kinds[kind] for kind in NotMade._fields})
+
+
+def _kind(attempts: Sequence[Tried], *, failing: bool) -> str:
+    """The field of :class:`NotMade` in which a repeat counts."""
+    if not attempts:
+        return "left_out" if failing else "unexplained"
+    # For each kind of machine, as the job itself counts them (Ledger).
+    most = max(Counter(one.fingerprint for one in attempts).values())
+    return "given_up" if most > RETRIES else attempts[-1].status
 
 
 def _tried(run: StudyRun) -> list[Tried]:

@@ -62,6 +62,10 @@ class ShareJob:
     """What a job calls. It starts permille as a process, from the words of the run's command line,
     and waits for it. ``starts``: the rounds that its trials are to be of."""
 
+    # A job that was submitted by a version without rounds is unpickled without this attribute, and
+    # pickle does not call __init__.
+    _starts: Starts = ()
+
     def __init__(
         self, share: Share, url: str, words: Sequence[str], folder: str, starts: Starts = ()
     ) -> None:

@@ -22,7 +22,7 @@ from permille.interrupts import Interrupts
 from permille.records.trial import Trial
 from permille.store import REFERENCE_SOURCE
 from permille.store.cloud.bucket import Bucket
-from permille.store.cloud.mirror import pull_into, put
+from permille.store.cloud.mirror import pull_into, put_each
 from permille.study.engines.messages import digest_of
 from permille.study.engines.protocol import EngineOption, RunOutcome, StudyRun, Watch
 from permille.study.engines.remainder import missing, not_made
@@ -160,21 +160,26 @@ class _Wait:
             note(f"the job of {pair} {reason}")
         part = part_of(self._run.plan, share.pair)
         left = not_made(self._run, part, repeats, self._failed)
-        self._tally.given_up += left.given_up
         # How many repeats a cell needs is for the job to say, where precision decides.
-        if self._run.plan.settings.precision:
-            self._tally.lost += reason is not None
-        elif reason is not None:
-            self._tally.lost += left.to_do
-        else:
-            # A job that came to its end has tried them: an earlier run, which was stopped, fetched
-            # these trials, and nobody counted them.
-            self._tally.failed += left.failed
+        fixed = not self._run.plan.settings.precision
+        if reason is not None:
+            # None is given up: the job did not say so, and the next may be on another kind of
+            # machine.
+            self._tally.lost += sum(left) if fixed else 1
+            return
+        if not fixed and job.result() == 0:
+            return
+        # A job that came to its end has tried them: an earlier run, which was stopped, fetched
+        # these trials, and nobody counted them.
+        self._tally.given_up += left.given_up
+        self._tally.failed += left.failed
+        self._tally.invalid += left.invalid
+        if fixed:
             self._tally.left_out += left.left_out
             self._tally.lost += left.unexplained
             if left.unexplained:
-                trials = counted(left.unexplained, "trial")
-                note(f"{trials} of {pair} did not arrive, although the job ended well")
+                trials = counted(left.unexplained, f"trial of {pair} is", f"trials of {pair} are")
+                note(f"{trials} still missing, although its job has ended")
 
     def _jobs(self, due: Mapping[str, int]) -> dict[Share, Any]:
         """The jobs of an earlier run, if they are still running; else new ones of what is
@@ -203,8 +208,7 @@ class _Wait:
         import submitit
 
         self._refuse_unrecorded()
-        for share in shares:
-            self._hand_over(share)
+        self._hand_over(shares)
         # Before the jobs, and not taken back where sbatch fails: it may time out although Slurm has
         # taken the jobs.
         name = self._submissions.begin()
@@ -226,9 +230,13 @@ class _Wait:
         )
         work = [
             ShareJob(
-                *(share, self._buckets[share].url, self._run.words, os.getcwd()),
-                # Or the trials of a study that was started over would count for the round before.
-                self._starts_of(share),
+                share,
+                url=self._buckets[share].url,
+                words=self._run.words,
+                folder=os.getcwd(),
+                # Without them, the trials of a study that was started over would count for the
+                # round before.
+                starts=self._starts_of(share),
             )
             for share in shares
         ]
@@ -250,16 +258,23 @@ class _Wait:
         )
         return dict(zip(shares, jobs, strict=True))
 
-    def _hand_over(self, share: Share) -> None:
-        """Put the share's trials that were not made by jobs into its folder: a job knows no others,
-        and would make them again on a machine of their kind."""
-        store, bucket = self._run.store, self._buckets[share]
-        there = {one.uid for listed in bucket.listed() for one in listed}
-        part = part_of(self._run.plan, share.pair)
-        for planned in part.cells:
-            for trial in store.trials(study=part.name, cell=planned.cell.id, source="permille"):
-                if trial.uid not in there:
-                    put(store, bucket, trial, store.raw(trial.uid))
+    def _hand_over(self, shares: Sequence[Share]) -> None:
+        """Put the shares' trials that were not made by jobs into their folders: a job knows no
+        others, and would make them again on a machine of their kind."""
+        store, plan = self._run.store, self._run.plan
+        sessions = {one.id: one for one in store.sessions()}
+        uids: dict[str, list[str]] = {}
+        for protocol, cells in plan.by_protocol.items():
+            tried = store.tried_uids(plan.name, protocol)
+            uids |= {cell: tried[cell] for cell in cells if cell in tried}
+        for share in shares:
+            of_share = [
+                uid for p in part_of(plan, share.pair).cells for uid in uids.get(p.cell.id, ())
+            ]
+            for problem in put_each(store, self._buckets[share], of_share, sessions):
+                self._run.listener.note(
+                    f"a job may make a trial again that it cannot be given: {problem}"
+                )
 
     def _starts_of(self, share: Share) -> Starts:
         part = part_of(self._run.plan, share.pair)

@@ -64,10 +64,9 @@ class Submissions:
         """The ids of the jobs are known: the name is needed no more."""
         # As a whole: a file that a kill cut off would be refused as damaged.
         write_whole(self._record, msgspec.json.encode(submitted))
+        # The older file stays: of a study with a long name, it may be the guard of another one's
+        # jobs, and is only asked about.
         self._name.unlink()
-        older = _text(self._older_name)
-        if older is not None and self._is_ours(older):
-            self._older_name.unlink()
 
     def forget(self) -> None:
         """The jobs have ended: the next run submits what is missing."""
@@ -98,7 +97,13 @@ def _read(path: Path) -> Submitted | None:
     except FileNotFoundError:
         return None
     except (msgspec.DecodeError, RecursionError) as error:
-        raise EngineError(f"{path} is damaged: {error}") from error
+        raise _damage(path, str(error)) from error
     if not record.jobs or len(record.jobs) != len(record.folders):
-        raise EngineError(f"{path} is damaged: it has not one folder for each job")
+        raise _damage(path, "it does not have one folder for each job")
     return record
+
+
+def _damage(path: Path, problem: str) -> EngineError:
+    return EngineError(
+        f"{path} is damaged: {problem}; delete it if no jobs of this store are running"
+    )

@@ -20,7 +20,7 @@ def require_measured(trial: Trial, boundary: Boundary) -> None:
     if query is None or trial.status != "done":
         return
     spent = within(query, boundary)
-    # Nor has a refused one: the results give the reason in its place.
+    # A refused figure cannot pass for one either: the results give the reason in its place.
     if isinstance(spent, Refused) or spent.provenance is Provenance.MEASURED:
         return
     weak = [n for n, d in query.domains.items() if d.provenance is not Provenance.MEASURED]
