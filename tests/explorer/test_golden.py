@@ -405,6 +405,27 @@ def test_the_power_of_a_span_is_of_the_stretches_within_it() -> None:
     assert means == [10.0, 90.0, 90.0, None, 90.0]
 
 
+@needs_node
+def test_parity_has_the_ends_that_the_command_line_prints() -> None:
+    asked = [(1e4, 1e-6, low, 2e-6) for low in (5e-7, 0.0, -1e-7, 1e-320)] + [
+        (1.0, 1.0, None, None)
+    ]
+    ends = [
+        {key: figure or None for key, figure in (("value", v), ("low", low), ("high", high))}
+        for _, v, low, high in asked
+    ]
+    found = in_node(
+        f"{json.dumps([spent for spent, *_ in asked])}.map((training, i) =>"
+        f" figures.inferencesToParity(training, {json.dumps(ends)}[i]))"
+        # JSON would make null of them.
+        ".map((ends) => ({ ...ends, infinite: Object.values(ends).includes(Infinity) }))"
+    )
+    for page, (spent, value, low, high) in zip(found, asked, strict=True):
+        said = parity.inferences(spent, Estimate(value=value, low=low, high=high))
+        ends_said = {"value": said.value, "from": said.low, "to": said.high}
+        assert page == ends_said | {"infinite": False}
+
+
 def _check_choice(
     cells: list[Shown], setting: dict[str, Any], promise: tuple[slo.Limit, ...],
     picked: dict[str, Any],

@@ -739,6 +739,20 @@ function bySession(of) {
 }
 
 /**
+ * How many inferences use as much as training, as permille.analysis.parity.inferences; both in kWh.
+ * @param {number} training
+ * @param {{ value: number; low: number | null; high: number | null }} each
+ */
+export function inferencesToParity(training, { value, low, high }) {
+  const most = low === null || low <= 0 ? Infinity : training / low;
+  return {
+    value: training / value,
+    from: high === null ? null : training / high,
+    to: Number.isFinite(most) ? most : null,
+  };
+}
+
+/**
  * What must be the same for two cells to be compared.
  * @param {Cell} c
  */
