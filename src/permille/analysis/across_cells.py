@@ -16,7 +16,8 @@ Half-widths are added where cells share sessions and no mean over these can be t
 errors of the cells were one and the same, for which the interval is widest. That is done
 
 - for ratios that are not paired (a stopping rule, or A and B measured at different times) and whose
-  sides were measured in the same sessions, of which one side at least has several;
+  sides were measured in the same sessions, of which one side at least has several. The interval of
+  each is over trials and can be too narrow where sessions differ, and so can that of their mean;
 - between groups of cells of which one shares a session with the next. Other groups stay independent
   of these.
 """
