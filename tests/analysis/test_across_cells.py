@@ -4,23 +4,29 @@ from __future__ import annotations
 
 import math
 import random
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from typing import Any
 
 import pytest
 
+from permille.analysis.across_cells import half_of_sum
 from permille.analysis.compare import compare
 from permille.analysis.comparison import Comparison
 from permille.analysis.evidence_words import ONE_SESSION
 from permille.analysis.summaries import summarise
 from permille.records.energy import Estimate
-from permille.records.trial import Trial
+from permille.records.trial import Stopping, Trial
 from tests.records import cell, trial
 
 BLOCK_SD = 0.03
 
 
 def on(
-    dataset: str, ratios: Sequence[float], sessions: Sequence[str], machine: str | None = None
+    dataset: str,
+    ratios: Sequence[float],
+    sessions: Sequence[str],
+    machine: str | None = None,
+    **changed: Any,
 ) -> list[Trial]:
     """Blocks of two models, each with the ratio of a to b in it; their sessions by name."""
     return [
@@ -32,6 +38,7 @@ def on(
             session=session,
             block=number,
             machine=machine,
+            **changed,
         )
         for number, (times, session) in enumerate(zip(ratios, sessions, strict=True))
         for model, energy in (("a", 10.0 * times), ("b", 10.0))
@@ -85,7 +92,77 @@ def test_within_one_session_the_blocks_of_cells_are_independent_and_it_is_said()
     below, above = halves(found.cells[0].ratio)
     assert halves(found.ratio) == pytest.approx((below / math.sqrt(2), above / math.sqrt(2)))
     assert (found.ratio.sessions, found.ratio.rerun_low) == (1, None)
-    assert f"over 2 cells: {ONE_SESSION}" in found._repr_html_()
+    assert found._repr_html_().count(ONE_SESSION) == 1
+
+
+def test_cells_that_share_a_session_leave_other_cells_independent() -> None:
+    alone = frozenset[str]()
+    linked = [frozenset({"s0", "s1", "s2"}), frozenset({"s0", "s4"}), frozenset({"s4", "s5"})]
+    groups = [(alone, 1.0)] * 30 + [(names, 1.0) for names in linked]
+    assert half_of_sum(groups) == pytest.approx(math.hypot(math.sqrt(30), 3))
+    apart = (frozenset({"t0", "t1"}), 2.0)
+    assert half_of_sum([*groups, apart, apart]) == pytest.approx(math.sqrt(30 + 3**2 + 4**2))
+
+
+def test_many_groups_that_are_linked_in_a_chain_are_added() -> None:
+    chain = [(frozenset({f"s{i}", f"s{i + 1}"}), 1.0) for i in range(5000)]
+    assert half_of_sum(chain) == half_of_sum(chain[::-1]) == 5000
+
+
+def test_what_is_paired_in_one_session_is_independent_of_other_cells() -> None:
+    """B was measured in one of the two sessions of A: the interval is over the blocks of that."""
+    a_in_two = [*SHIFTED, 2.1], ["s1", "s1", "s1", "s2"]
+    cells = [
+        [t for t in on(name, *a_in_two) if t.cell.model == "a" or t.session == "s1"]
+        for name in "xy"
+    ]
+    found = compared(*cells)
+    below, above = halves(found.cells[0].ratio)
+    assert halves(found.ratio) == pytest.approx((below / math.sqrt(2), above / math.sqrt(2)))
+
+
+STOPPED = Stopping(precision=0.05, max_repeats=10)
+
+
+def apart(dataset: str) -> list[Trial]:
+    """The sides have no block in common: the ratio is not paired."""
+    other = on(dataset, SHIFTED, ["t0", "t1", "t2"])
+    return [t for t in on(dataset, SHIFTED, SESSIONS) if t.cell.model == "a"] + [
+        t for t in other if t.cell.model == "b"
+    ]
+
+
+def stopped(dataset: str) -> list[Trial]:
+    return on(dataset, SHIFTED, SESSIONS, stopping=STOPPED)
+
+
+@pytest.mark.parametrize("made", [apart, stopped])
+def test_cells_of_the_same_sessions_are_not_independent_without_pairs(
+    made: Callable[[str], list[Trial]],
+) -> None:
+    found = compared(*map(made, "wxyz"))
+    assert halves(found.ratio) == pytest.approx(halves(found.cells[0].ratio))
+    assert found.ratio.sessions is None
+
+
+def test_a_stopped_cell_and_a_paired_one_of_the_same_sessions_are_not_independent() -> None:
+    found = compared(on("x", SHIFTED, SESSIONS), stopped("y"))
+    each = [halves(cell.ratio)[0] for cell in found.cells]
+    assert halves(found.ratio)[0] == pytest.approx(sum(each) / 2)
+
+
+def test_stopped_cells_of_one_session_are_independent() -> None:
+    found = compared(*(on(name, SHIFTED, ["s0"] * 3, stopping=STOPPED) for name in "xy"))
+    below, above = halves(found.cells[0].ratio)
+    assert halves(found.ratio) == pytest.approx((below / math.sqrt(2), above / math.sqrt(2)))
+
+
+def test_what_the_mean_of_cells_is_over_is_said_once() -> None:
+    one, two = (compared(*(on(n, SHIFTED, SESSIONS) for n in names)) for names in ("x", "xy"))
+    assert "mean of the" not in one._repr_html_()
+    assert "mean of the" not in two._repr_html_()  # the same as of its cells
+    differ = compared(on("x", SHIFTED, SESSIONS), on("y", SHIFTED[::-1], SESSIONS))
+    assert "mean of the 2 cells: over 3 sessions; one more" in differ._repr_html_()
 
 
 def test_a_cell_whose_trials_do_not_know_their_machine_has_the_same_sessions() -> None:

@@ -5,6 +5,7 @@ import math
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from msgspec.structs import replace
 
 from permille.analysis.estimates import Interval
 from permille.analysis.paper import published
@@ -19,6 +20,7 @@ from permille.analysis.study_cells import from_trials, sums
 from permille.analysis.trial_sums import Sums
 from permille.errors import CompareError
 from permille.records.energy import Estimate
+from permille.records.trial import Stopping
 from tests.records import cell, trial
 
 
@@ -73,6 +75,29 @@ def test_what_a_session_changes_in_every_cell_does_not_average_out() -> None:
     assert apart.high - apart.value == pytest.approx((one.high - one.value) / math.sqrt(2))
     assert partly.high is not None
     assert partly.high - partly.value > (one.high - one.value) / math.sqrt(2)
+
+
+def test_stopped_cells_of_the_same_sessions_are_not_independent() -> None:
+    """A stopping rule's interval is over trials, and the sessions change all cells alike."""
+    drift = {f"s{i}": f for i, f in enumerate((1.0, 1.2, 0.9))}
+    rule = Stopping(precision=0.05, max_repeats=10)
+
+    def half(*cells: Sums) -> float:
+        found = mean_of_cells(cells)
+        assert found.high is not None
+        return found.high - found.value
+
+    def stopped(drift: dict[str, float], name: str) -> Sums:
+        return replace(of_sessions(drift, name, 40.0), asked=rule)
+
+    one = half(stopped(drift, "x"))
+    assert half(*(stopped(drift, name) for name in "xyz")) == pytest.approx(one)
+    other = {f"t{i}": f for i, f in enumerate(drift.values())}
+    apart = half(stopped(drift, "x"), stopped(other, "y"))
+    assert apart == pytest.approx(one / math.sqrt(2))
+    # One cell over sessions, one over trials of the same sessions.
+    free = of_sessions(drift, "y", 40.0)
+    assert half(stopped(drift, "x"), free) == pytest.approx((one + half(free)) / 2)
 
 
 def test_a_narrower_boundary_makes_for_later_parity() -> None:

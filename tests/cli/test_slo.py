@@ -43,6 +43,16 @@ def test_the_answer_names_the_load_its_cost_and_its_head_room(
     assert best["meets"] is True
 
 
+def test_a_load_that_needs_nothing_above_idle_is_named_without_a_ratio(
+    permille: Permille, tmp_path: Path
+) -> None:
+    slow = served("16 clients", 10, 3.0, idle_j=20.0)
+    with Store(tmp_path / "permille.db") as store:
+        store.add_many((one, None) for one in (*served("1 client", 300, 0.1, idle_j=20.0), *slow))
+    out = permille("slo", "--ttft-p95", "1s", "--net").out
+    assert "16 clients needs less; no ratio can be given, because an energy is not above 0" in out
+
+
 def test_goodput_is_of_the_times_in_the_recordings(permille: Permille, tmp_path: Path) -> None:
     answers = AnswerTimes(
         n=1000,

@@ -52,6 +52,7 @@ NODE = shutil.which("node")
 needs_node = pytest.mark.skipif(NODE is None, reason="node is not on this machine's PATH")
 
 STOPPED = Stopping(precision=0.05, max_repeats=10)
+STOPPED_AT = [(0, 0), (1, 0), (1, 1)]
 IDS = [str(i) for i in range(40)]
 G_PER_KWH, PUE = 371.5, 1.37
 
@@ -137,6 +138,9 @@ def all_trials() -> list[Trial]:
         *on_machines("llm on machines", [210.0, 212.0, 190.0, 197.0, 205.0, 201.0]),
         *on_machines("on machines", [21.0, 20.4, 19.7, 21.0, 20.1, 22.0]),
         *in_blocks("partly", [40.0, 44.0], [(0, 1), (2, 0)]),
+        *in_blocks("stopped in sessions", [23.0, 23.5, 24.1], STOPPED_AT, stopping=STOPPED),
+        *in_blocks("also stopped", [31.0, 30.5, 31.2], STOPPED_AT, stopping=STOPPED),
+        *in_blocks("elsewhere", [27.0, 27.8, 26.1], [(20, 0), (20, 1), (21, 0)]),
         *repeats("little power", [12.0, 12.2], meter={"offset_j": 3.0}),
         *repeats("much power", [900.0, 905.0], meter={"offset_j": 30.0, "accuracy_high": 0.06}),
         trial(model="failed", status="failed", reason="no memory", phases={}),
@@ -226,14 +230,15 @@ def summary_of(of: Shown, boundary: str, *, net: bool) -> Summary:
 
 def means_of(pairs: list[tuple[Shown, Shown]]) -> list[list[int]]:
     """The numbers of pairs that are averaged: two or three of those in blocks, whose sessions are
-    the same, other ones, or partly the same."""
+    the same, other ones, or partly the same; some of all these."""
     blocks = [
         number
         for number, (a, b) in enumerate(pairs)
         if all(of.cell.summary.energy and of.cell.summary.energy.places for of in (a, b))
     ]
-    threes = itertools.islice(itertools.combinations(blocks, 3), 0, None, 7)
-    return [list(of) for of in (*itertools.combinations(blocks, 2), *threes, blocks)]
+    twos = itertools.islice(itertools.combinations(blocks, 2), 0, None, 3)
+    threes = itertools.islice(itertools.combinations(blocks, 3), 0, None, 53)
+    return [list(of) for of in (*twos, *threes, blocks)]
 
 
 def groups_of(cells: list[Shown]) -> list[tuple[Shown, ...]]:
@@ -398,6 +403,27 @@ def test_the_power_of_a_span_is_of_the_stretches_within_it() -> None:
         f"{json.dumps(spans)}.map(([from, to]) => figures.meanPower({trace}, from, to))"
     )
     assert means == [10.0, 90.0, 90.0, None, 90.0]
+
+
+@needs_node
+def test_parity_has_the_ends_that_the_command_line_prints() -> None:
+    asked = [(1e4, 1e-6, low, 2e-6) for low in (5e-7, 0.0, -1e-7, 1e-320)] + [
+        (1.0, 1.0, None, None)
+    ]
+    ends = [
+        {key: figure or None for key, figure in (("value", v), ("low", low), ("high", high))}
+        for _, v, low, high in asked
+    ]
+    found = in_node(
+        f"{json.dumps([spent for spent, *_ in asked])}.map((training, i) =>"
+        f" figures.inferencesToParity(training, {json.dumps(ends)}[i]))"
+        # JSON would make null of them.
+        ".map((ends) => ({ ...ends, infinite: Object.values(ends).includes(Infinity) }))"
+    )
+    for page, (spent, value, low, high) in zip(found, asked, strict=True):
+        said = parity.inferences(spent, Estimate(value=value, low=low, high=high))
+        ends_said = {"value": said.value, "from": said.low, "to": said.high}
+        assert page == ends_said | {"infinite": False}
 
 
 def _check_choice(

@@ -56,13 +56,23 @@ def over_cells(ratios: Sequence[tuple[Side, Side, Estimate]]) -> Estimate:
 def _in_mean(a: Side, b: Side, ratio: Estimate) -> CellInMean:
     assert a.energy is not None
     assert b.energy is not None
+    means = tuple(_blocks_of_both(a.energy, b.energy))
+    paired_in = frozenset(mean.session for mean in means)
     return CellInMean(
         ratio=ratio,
         shared=_systematic(a, b),
         edge=_edges(a.energy, b.energy),
-        sessions=tuple(_blocks_of_both(a.energy, b.energy)),
+        sessions=means,
         widened=_widened(a.energy, b.energy),
+        names=paired_in or _of_either(a.energy, b.energy),
     )
+
+
+def _of_either(a: Sums, b: Sums) -> frozenset[str]:
+    """The sessions of both sides of a ratio that is not paired; none if neither has several, and
+    the trials of a session are independent."""
+    several = len(a.session_names) > 1 or len(b.session_names) > 1
+    return a.session_names | b.session_names if several else frozenset()
 
 
 def _cell_ratios(pairs: Sequence[tuple[Summary, Summary]]) -> tuple[list[CellRatio], list[str]]:

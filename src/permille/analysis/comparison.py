@@ -71,8 +71,8 @@ def _card(comparison: Comparison) -> Card:
         over = over_sessions(cell.ratio, format_number)
         notes += [*([] if over is None else [over]), *cell.warnings]
     over = over_sessions(comparison.ratio, format_number)
-    if len(comparison.cells) > 1 and over is not None:
-        notes.append(f"over {len(comparison.cells)} cells: {over}")
+    if over is not None and over not in notes:
+        notes.append(f"mean of the {len(comparison.cells)} cells: {over}")
     notes += estimated_notes(
         agent_of(side) for side in _sides(comparison) if side.provenance == Provenance.ESTIMATED
     )

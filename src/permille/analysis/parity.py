@@ -13,6 +13,7 @@ from collections.abc import Sequence
 from msgspec.structs import replace
 
 from permille.analysis import across_cells, intervals
+from permille.analysis.across_cells import Basis
 from permille.analysis.estimates import Interval
 from permille.analysis.paper.printed import TABLE_5
 from permille.analysis.rerun import Measurement, over_cells, rerun, session_means
@@ -162,8 +163,8 @@ def mean_of_cells(cells: Sequence[Sums]) -> Estimate:
     # The meter's part is relative to the mean, and of a mean of 0 or less has no meaning.
     if any(spread.high is None for spread in spreads) or value <= 0:
         return Estimate(value=value, low=None, high=None)
-    groups = across_cells.by_sessions(cells, _sessions)
-    halves = [(_sessions(group[0]), _half_of_group(group)) for group in groups]
+    groups = across_cells.by_sessions(cells, _basis)
+    halves = [(group[0].session_names, _half_of_group(group)) for group in groups]
     half = across_cells.half_of_sum(halves) / k
     # Weighted by energy: it is one relative error of every cell, and so one of their sum.
     low, high = (
@@ -175,18 +176,21 @@ def mean_of_cells(cells: Sequence[Sums]) -> Estimate:
     return intervals.not_negative(intervals.with_systematic(spread, low, high))
 
 
-def _sessions(cell: Sums) -> frozenset[str]:
-    """The sessions that a cell's interval is over; none where it is over trials."""
-    if cell.asked is not None:
-        return frozenset()
-    return frozenset(mean.session for mean in cell.session_means())
+def _basis(cell: Sums) -> Basis:
+    """The sessions of a cell; its interval is not over these if a stopping rule ended the trials
+    or a figure has no logarithm."""
+    return Basis(cell.session_names, cell.asked is None and bool(cell.session_means()))
 
 
 def _half_of_group(group: Sequence[Sums]) -> float:
     """The half-width of the sum of the figures of cells of the same sessions."""
     spreads = [cell.spread() for cell in group]
-    if len(group) == 1 or len(_sessions(group[0])) < 2:
-        return math.hypot(*(s.high - s.value for s in spreads if s.high is not None))
+    halves = [s.high - s.value for s in spreads if s.high is not None]
+    names, over_sessions = _basis(group[0])
+    if len(group) == 1 or len(names) < 2:
+        return math.hypot(*halves)
+    if not over_sessions:
+        return math.fsum(halves)
     means = over_cells(
         [
             session_means(

@@ -182,6 +182,11 @@ class Sums(Record, array_like=True):
         )
 
     @property
+    def session_names(self) -> frozenset[str]:
+        """The sessions that its trials were measured in; none if a trial does not know its own."""
+        return frozenset(place.session for place in self.places)
+
+    @property
     def value(self) -> float:
         """The figure: the mean, without a first repeat that a stopping rule left out."""
         return self.spread().value

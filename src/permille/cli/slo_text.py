@@ -122,7 +122,9 @@ def _best(output: SloOutput, best: OperatingPoint) -> Iterator[str]:
     if output.cheapest == best.model:
         yield "no other load is cheaper: the promise costs nothing"
     elif cost is None or cost.value is None:
-        yield f"{output.cheapest} is cheaper, but by no ratio: an energy is not above 0"
+        yield (
+            f"{output.cheapest} needs less; no ratio can be given, because an energy is not above 0"
+        )
     else:
         times = times_text(Estimate(value=cost.value, low=cost.low, high=cost.high))
         yield f"the promise costs {times} the energy of the cheapest load, {output.cheapest}"

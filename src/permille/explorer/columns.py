@@ -341,10 +341,13 @@ def _inputs(sums: Sums | None) -> tuple[Any, ...]:
     if sums is None:
         return (None,) * (1 + len(_INPUTS))
     found = sums.intervals()
+    # A ratio pairs nothing else (see ``compare.paired``).
+    blocks = _blocks(sums) if found.over_sessions and not sums.asked else None
     return (
         _relative(found.spread),
-        # A ratio pairs nothing else (see ``compare.paired``).
-        _blocks(sums) if found.over_sessions and not sums.asked else None,
+        blocks,
+        # The blocks have the sessions, too.
+        sorted(sums.session_names) or None if blocks is None else None,
         *sums.for_ratio(),
         sums.low,
         sums.high,
@@ -354,7 +357,8 @@ def _inputs(sums: Sums | None) -> tuple[Any, ...]:
 
 
 _INPUTS = (
-    "blocks", "ratio_n", "ratio_mean", "ratio_sd", "below", "above", "edge", "widened",
+    "blocks", "measured_in", "ratio_n", "ratio_mean", "ratio_sd", "below", "above", "edge",
+    "widened",
 )  # fmt: skip
 
 

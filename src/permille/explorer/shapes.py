@@ -204,6 +204,7 @@ class FigureColumns(TypedDict):
 
     mean: float | None
     blocks: list[tuple[str, int, float, str]] | None
+    measured_in: list[str] | None
     ratio_n: int | None
     ratio_mean: float | None
     ratio_sd: float | None

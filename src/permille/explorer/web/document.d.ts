@@ -175,6 +175,7 @@ export interface FigureColumns {
   low: number | null;
   machines: number | null;
   mean: number | null;
+  measured_in: string[] | null;
   ratio_mean: number | null;
   ratio_n: number | null;
   ratio_sd: number | null;

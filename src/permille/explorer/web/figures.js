@@ -77,6 +77,7 @@ export function joules(cell, boundary, net) {
     low: within(cell, at, "low"),
     high: within(cell, at, "high"),
     blocks: within(cell, at, "blocks"),
+    measuredIn: within(cell, at, "measured_in"),
     ratioN: known(within(cell, at, "ratio_n")),
     ratioMean: known(within(cell, at, "ratio_mean")),
     ratioSd: within(cell, at, "ratio_sd"),
@@ -302,6 +303,20 @@ function rerunHalf(units, means) {
 }
 
 /**
+ * A map of lists with one more value in the list of a key.
+ * @template Key, Value
+ * @param {Map<Key, Value[]>} lists
+ * @param {Key} key
+ * @param {Value} value
+ */
+function append(lists, key, value) {
+  const known = lists.get(key);
+  if (known) known.push(value);
+  else lists.set(key, [value]);
+  return lists;
+}
+
+/**
  * The ratio over sessions, of the blocks that have both; null where there are no two of them.
  * @param {Joules} a
  * @param {Joules} b
@@ -316,7 +331,7 @@ function pairedRatio(a, b) {
     const against = other.get(`${session}/${block}`);
     if (against === undefined) continue;
     const sessions = machines.get(machine) ?? new Map();
-    machines.set(machine, sessions.set(session, [...(sessions.get(session) ?? []), log - against]));
+    machines.set(machine, append(sessions, session, log - against));
   }
   const groups = [...machines.values()].map((sessions) => [...sessions.values()]);
   const sessions = groups.flat();
@@ -341,8 +356,7 @@ function pairedRatio(a, b) {
 function overSessions({ means, widened }) {
   /** @type {Map<string, number[]>} */
   const machines = new Map();
-  for (const { mean, machine } of means.values())
-    machines.set(machine, [...(machines.get(machine) ?? []), mean]);
+  for (const { mean, machine } of means.values()) append(machines, machine, mean);
   const groups = [...machines.values()];
   const units = groups.length === 1 ? groups[0] : groups.map(meanOf);
   return {
@@ -520,13 +534,25 @@ export function ratio(x, y, setting) {
     ),
     shared: [low, high],
     edge: edges,
+    names: plain.paired ? [...plain.paired.means.keys()].sort() : ofEither(a, b),
   };
 }
 
 /**
+ * The sessions of both sides of a ratio that is not paired; none if neither has several, and the
+ * trials of a session are independent.
+ * @param {Joules} a
+ * @param {Joules} b
+ */
+function ofEither(a, b) {
+  const sides = [namesOf(a), namesOf(b)];
+  return sides.some((names) => names.length > 1) ? [...new Set(sides.flat())].sort() : [];
+}
+
+/**
  * Geometric mean of ratios, as permille.analysis.across_cells: over the sessions of cells that have
- * the same ones, otherwise with the logarithmic half-widths in quadrature. What the meters add is
- * the same error in every cell.
+ * the same ones, otherwise of their logarithmic half-widths. What the meters add is the same error
+ * in every cell.
  * @param {Ratio[]} ratios
  * @returns {Estimate}
  */
@@ -535,7 +561,7 @@ export function overall(ratios) {
   const k = ratios.length;
   const value = Math.exp(ratios.reduce((sum, r) => sum + Math.log(r.value), 0) / k);
   if (!ratios.every((r) => r.low && r.high)) return { value, low: null, high: null };
-  const groups = bySessions(ratios);
+  const groups = bySessions(ratios, sessionsOf, (r) => Boolean(r.paired));
   const own = acrossGroups(
     groups.map((group) => ({ sessions: sessionsOf(group[0]), half: halfOfSum(group) })),
   );
@@ -543,38 +569,65 @@ export function overall(ratios) {
     Math.hypot(own / k, sumOf(ratios.map((r) => r.shared?.[side] ?? 0)) / k),
   );
   const mean = onLogScale(value, below, above);
-  const one = groups.length === 1 && sessionsOf(ratios[0]).length;
-  return one ? withRerun(mean, overSessions(together(ratios))) : mean;
+  return groups.length === 1 && ratios[0].paired
+    ? withRerun(mean, overSessions(together(ratios)))
+    : mean;
 }
 
 /**
- * Half of the width of a sum over groups of cells: in quadrature or, where groups share a session,
- * as if they shared all, which is the most that it can be.
+ * Half of the width of a sum over groups of cells. Those of groups that share a session, directly
+ * or through other groups, are added; the sums are independent and combine in quadrature.
  * @param {{ sessions: string[]; half: number }[]} groups
  */
 function acrossGroups(groups) {
-  const several = groups.map((of) => of.sessions).filter((names) => names.length > 1);
-  const names = several.flat();
-  const halves = groups.map((of) => of.half);
-  return new Set(names).size === names.length ? Math.hypot(...halves) : sumOf(halves);
+  const several = groups.filter((of) => of.sessions.length > 1);
+  /** @type {Map<string, string>} */
+  const parents = new Map();
+  for (const { sessions } of several)
+    for (const name of sessions) parents.set(root(parents, name), root(parents, sessions[0]));
+  /** @type {Map<string, number[]>} */
+  const linked = new Map();
+  for (const { sessions, half } of several) append(linked, root(parents, sessions[0]), half);
+  const independent = groups.flatMap((of) => (of.sessions.length > 1 ? [] : [of.half]));
+  return Math.hypot(...independent, ...[...linked.values()].map(sumOf));
+}
+
+/**
+ * The session that stands for all those linked with this one.
+ * @param {Map<string, string>} parents
+ * @param {string} name
+ */
+function root(parents, name) {
+  for (;;) {
+    const parent = parents.get(name) ?? name;
+    if (parent === name) return name;
+    // Halves the path, or a long chain of groups would take quadratic time.
+    const above = parents.get(parent) ?? parent;
+    parents.set(name, above);
+    name = above;
+  }
 }
 
 /** @param {number[]} values */
 const sumOf = (values) => values.reduce((total, value) => total + value, 0);
 
 /** @param {Ratio} of */
-const sessionsOf = (of) => [...(of.paired?.means.keys() ?? [])].sort();
+const sessionsOf = (of) => of.names ?? [];
 
 /**
- * Ratios by their sessions; one whose sessions are unknown is by itself.
- * @param {Ratio[]} ratios
+ * Cells by their sessions and whether their intervals are over these; one whose sessions are
+ * unknown is by itself.
+ * @template {object} Each
+ * @param {Each[]} list
+ * @param {(of: Each) => string[]} sessions
+ * @param {(of: Each) => boolean} isOver
  */
-function bySessions(ratios) {
-  /** @type {Map<string | Ratio, Ratio[]>} */
+function bySessions(list, sessions, isOver) {
+  /** @type {Map<string | Each, Each[]>} */
   const groups = new Map();
-  for (const each of ratios) {
-    const key = each.paired ? JSON.stringify(sessionsOf(each)) : each;
-    groups.set(key, [...(groups.get(key) ?? []), each]);
+  for (const each of list) {
+    const names = sessions(each);
+    append(groups, names.length ? JSON.stringify([names, isOver(each)]) : each, each);
   }
   return [...groups.values()];
 }
@@ -585,12 +638,14 @@ function bySessions(ratios) {
  * @param {Ratio[]} group
  */
 function halfOfSum(group) {
-  if (group.length > 1 && sessionsOf(group[0]).length > 1)
+  const several = group.length > 1 && sessionsOf(group[0]).length > 1;
+  if (several && group[0].paired)
     return Math.hypot(
       group.length * overSessions(together(group)).half,
       ...group.map((r) => r.edge ?? 0),
     );
-  return Math.hypot(...group.map(ownHalf));
+  const halves = group.map(ownHalf);
+  return several ? sumOf(halves) : Math.hypot(...halves);
 }
 
 /**
@@ -631,16 +686,8 @@ export function meanOfCells(list) {
   const k = list.length;
   const value = meanOf(list.map((e) => e.value));
   if (value <= 0 || list.some((e) => e.spread === null)) return { value, low: null, high: null };
-  /** @type {Map<string | Joules, Joules[]>} */
-  const groups = new Map();
-  for (const each of list) {
-    const key = each.blocks ? JSON.stringify(namesOf(each)) : each;
-    groups.set(key, [...(groups.get(key) ?? []), each]);
-  }
-  const halves = [...groups.values()].map((group) => ({
-    sessions: namesOf(group[0]),
-    half: spreadOf(group),
-  }));
+  const groups = bySessions(list, namesOf, (of) => Boolean(of.blocks));
+  const halves = groups.map((group) => ({ sessions: namesOf(group[0]), half: spreadOf(group) }));
   const half = acrossGroups(halves) / k;
   const [below, above] = /** @type {const} */ (["below", "above"]).map(
     (side) => list.reduce((sum, e) => sum + e.value * e[side], 0) / k,
@@ -652,27 +699,57 @@ export function meanOfCells(list) {
   };
 }
 
-/** @param {Joules} of */
-const namesOf = (of) => [...new Set((of.blocks ?? []).map(([session]) => session))].sort();
+/**
+ * The sessions that its trials were measured in.
+ * @param {Joules} of
+ */
+const namesOf = (of) =>
+  of.measuredIn ?? [...new Set((of.blocks ?? []).map(([session]) => session))].sort();
 
 /**
  * Half of the width of the sum of cells of the same sessions, from the spread alone.
  * @param {Joules[]} group
  */
 function spreadOf(group) {
-  if (group.length === 1 || namesOf(group[0]).length < 2)
-    return Math.hypot(...group.map((e) => (e.spread ?? 0) * e.value));
+  const halves = group.map((e) => (e.spread ?? 0) * e.value);
+  if (group.length === 1 || namesOf(group[0]).length < 2) return Math.hypot(...halves);
+  if (!group[0].blocks) return sumOf(halves);
+  const each = group.map(bySession);
+  const machines = new Map(group[0].blocks.map(([session, , , machine]) => [session, machine]));
   const means = new Map(
-    (group[0].blocks ?? []).map(([session, , , machine]) => {
-      const each = group.map((e) =>
-        meanOf((e.blocks ?? []).flatMap(([of, , log]) => (of === session ? Math.exp(log) : []))),
-      );
-      return [session, { mean: Math.log(meanOf(each)), machine }];
+    [...machines].map(([session, machine]) => {
+      const mean = meanOf(each.map((of) => meanOf(of.get(session) ?? [])));
+      return [session, { mean: Math.log(mean), machine }];
     }),
   );
   const { half } = overSessions({ means, widened: Math.max(...group.map((e) => e.widened)) });
   const total = sumOf(group.map((e) => e.value));
   return (onLogScale(total, half, half).high ?? total) - total;
+}
+
+/**
+ * The joules of a cell's trials by session.
+ * @param {Joules} of
+ */
+function bySession(of) {
+  /** @type {Map<string, number[]>} */
+  const sessions = new Map();
+  for (const [session, , log] of of.blocks ?? []) append(sessions, session, Math.exp(log));
+  return sessions;
+}
+
+/**
+ * How many inferences use as much as training, as permille.analysis.parity.inferences; both in kWh.
+ * @param {number} training
+ * @param {{ value: number; low: number | null; high: number | null }} each
+ */
+export function inferencesToParity(training, { value, low, high }) {
+  const most = low === null || low <= 0 ? Infinity : training / low;
+  return {
+    value: training / value,
+    from: high === null ? null : training / high,
+    to: Number.isFinite(most) ? most : null,
+  };
 }
 
 /**

@@ -20,12 +20,14 @@ export interface Estimate {
 
 /**
  * `shared`: what the meters add to its logarithm below and above, the same error in every cell;
- * `edge`: the edges of both sides. `paired`: what an interval over sessions is made of.
+ * `edge`: the edges of both sides. `paired`: what an interval over sessions is made of. `names`:
+ * the sessions of that or, of a ratio that is not paired, of its sides, if one of them has several.
  */
 export interface Ratio extends Estimate {
   shared?: [number, number];
   edge?: number;
   paired?: Paired;
+  names?: string[];
 }
 
 /** Session to its mean log ratio and its machine; by how much the interval over them is wider. */
@@ -40,6 +42,8 @@ export interface Joules extends Estimate {
   spread: number | null;
   /** (session, block, logarithm of the joules, machine) of each trial; null where ratios do not pair. */
   blocks: [string, number, number, string][] | null;
+  /** The sessions of the trials where `blocks` is null; null: unknown. */
+  measuredIn: string[] | null;
   ratioN: number;
   ratioMean: number;
   ratioSd: number | null;

@@ -6,6 +6,7 @@ import { h, name, table } from "../dom.js";
 import { energy, great, MOST, NONE, number, numberIn } from "../format.js";
 import {
   DAYS,
+  inferencesToParity,
   joules,
   JOULES_PER_KWH,
   kwh,
@@ -190,11 +191,7 @@ function perInference(cells, setting) {
 }
 
 /** @param {Use} r */
-const parity = (r) => ({
-  value: r.training / r.each,
-  from: r.high === null ? null : r.training / r.high,
-  to: r.low === null || r.low <= 0 ? null : r.training / r.low,
-});
+const parity = (r) => inferencesToParity(r.training, { value: r.each, low: r.low, high: r.high });
 
 /** @param {number} count */
 export function inferences(count) {

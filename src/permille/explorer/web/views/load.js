@@ -465,7 +465,8 @@ function promiseWords(picked, asked) {
       ? say`The promise costs ${times(cost)} the energy of the cheapest load,
         ${loadName(cheapest.cell)}.`
       : cheapest && cheapest !== best
-        ? say`${loadName(cheapest.cell)} is cheaper, but by no ratio: an energy is not above 0.`
+        ? say`${loadName(cheapest.cell)} needs less; no ratio can be given, because an energy is
+          not above 0.`
         : say`The promise costs nothing: no load is cheaper.`,
     asCheap.length
       ? say` As cheap within error: ${asCheap.map((p) => loadName(p.cell)).join(say`, `)}.`
