@@ -36,8 +36,6 @@ def main() -> int:
 
 
 def _run(shard: str, digest: str, url: str, words: list[str]) -> int:
-    import msgspec
-
     from permille.cli.commands import run
     from permille.cli.engines import run_options
     from permille.cli.object_storage import measuring_store
@@ -49,9 +47,7 @@ def _run(shard: str, digest: str, url: str, words: list[str]) -> int:
     from permille.study.engines.local import engine
     from permille.study.engines.messages import digest_of
     from permille.study.engines.protocol import StudyRun
-    from permille.study.engines.share import Starts
 
-    starts = dict(msgspec.json.decode(sys.stdin.buffer.read(), type=Starts))
     args = make_parser("run", run).parse(words, argparse.Namespace(command=[], words=words))
     # The words are those of the whole run: this job has a part of the study and a store of its own,
     # and nobody who reads lines of JSON.
@@ -63,6 +59,7 @@ def _run(shard: str, digest: str, url: str, words: list[str]) -> int:
             "this node makes another plan of the study than the run: its files, models, passed"
             " variables or version of permille differ"
         )
+    starts = _rounds(sys.stdin.buffer.read())
     # The node's folder ends with the job; a job that is started again fetches its own trials.
     with tempfile.TemporaryDirectory() as folder:
         args.store = Path(folder) / "share.db"
@@ -71,6 +68,20 @@ def _run(shard: str, digest: str, url: str, words: list[str]) -> int:
             store.advance(starts)
             study = StudyRun(plan, store, run_options(args), RunReport(plan, store, args))
             return 0 if engine.run(study).tally.complete else 1
+
+
+def _rounds(text: bytes) -> dict[tuple[str, ...], int]:
+    import msgspec
+
+    from permille.study.engines.share import Starts
+
+    try:
+        return dict(msgspec.json.decode(text, type=Starts))
+    except msgspec.DecodeError as error:
+        # Trials of another round than the run's would not be found by it, and be made again.
+        raise EngineError(
+            f"the job ended before it had told this process the rounds of the study: {error}"
+        ) from error
 
 
 if __name__ == "__main__":
