@@ -53,10 +53,15 @@ def two_pairs(
     rows = (tmp_path / "rows.jsonl").read_text().splitlines()[:10]
     (tmp_path / "more.jsonl").write_text("\n".join(rows) + "\n")
     path.write_text(path.read_text().replace("datasets = [{", SECOND))
-    monkeypatch.chdir(tmp_path)
+    _as_a_user(monkeypatch, tmp_path, environment)
+    return path
+
+
+def _as_a_user(monkeypatch: pytest.MonkeyPatch, folder: Path, environment: dict[str, str]) -> None:
+    """Be in the test's folder, with its environment, as the jobs will be."""
+    monkeypatch.chdir(folder)
     for name, value in environment.items():
         monkeypatch.setenv(name, value)
-    return path
 
 
 def _run(path: Path, heard: Heard, name: str = "s.db") -> tuple[RunTally, list[Trial]]:
@@ -153,9 +158,7 @@ def test_jobs_measure_again_what_was_started_over(
     study: Callable[..., Path], tmp_path: Path, environment: dict[str, str],
     powercap: Driver, monkeypatch: pytest.MonkeyPatch,
 ) -> None:  # fmt: skip
-    monkeypatch.chdir(tmp_path)
-    for name, value in environment.items():
-        monkeypatch.setenv(name, value)
+    _as_a_user(monkeypatch, tmp_path, environment)
     path = study("quick", repeats=1)
     # In a URL, these characters have a meaning.
     name = "a #1 100%41?.db"
@@ -176,9 +179,7 @@ def test_jobs_do_not_make_again_what_the_store_has_from_elsewhere(
     study: Callable[..., Path], tmp_path: Path, environment: dict[str, str],
     powercap: Driver, monkeypatch: pytest.MonkeyPatch,
 ) -> None:  # fmt: skip
-    monkeypatch.chdir(tmp_path)
-    for name, value in environment.items():
-        monkeypatch.setenv(name, value)
+    _as_a_user(monkeypatch, tmp_path, environment)
     _, (first,) = _run(study("quick", repeats=1), Heard())
     # As after a local run of the study: the trial is in the store alone.
     shutil.rmtree(tmp_path / "s.db-slurm")
@@ -192,9 +193,7 @@ def test_a_repeat_that_jobs_have_given_up_is_not_finished(
     study: Callable[..., Path], tmp_path: Path, environment: dict[str, str],
     powercap: Driver, monkeypatch: pytest.MonkeyPatch,
 ) -> None:  # fmt: skip
-    monkeypatch.chdir(tmp_path)
-    for name, value in environment.items():
-        monkeypatch.setenv(name, value)
+    _as_a_user(monkeypatch, tmp_path, environment)
     path = study("breaks", repeats=1)
     for tries in range(1, 4):
         tally, trials = _run(path, Heard())

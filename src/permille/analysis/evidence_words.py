@@ -33,7 +33,7 @@ def estimated_notes(meters: Iterable[str | None]) -> list[str]:
             if meter is None
             else f"{urlsplit(meter).hostname}, the machine of the agent at {meter}"
         )
-        # The figures of one machine are many, and it is said of the machine.
+        # One note for each machine, however many figures it has.
         for meter in dict.fromkeys(meters)
     ]
 
