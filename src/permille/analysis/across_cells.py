@@ -87,14 +87,13 @@ def mean_of(cells: Sequence[CellInMean]) -> Estimate:
 def with_rerun(plain: Estimate, over: Rerun) -> Estimate:
     """A ratio with what it is over, and where one more session's would lie. What the meters add is
     the same error in each session, so that it is no part of what a rerun on this machine finds."""
-    half = over.rerun_half
-    ends = None if half is None else intervals.on_log_scale(plain.value, half, half)
+    low, high = over.rerun_around(plain.value)
     return msgspec.structs.replace(
         plain,
         sessions=over.sessions,
         machines=over.machines,
-        rerun_low=ends and ends.low,
-        rerun_high=ends and ends.high,
+        rerun_low=low,
+        rerun_high=high,
     )
 
 

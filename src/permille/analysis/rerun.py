@@ -38,7 +38,7 @@ from typing import Literal
 
 from msgspec.structs import replace
 
-from permille.analysis.intervals import summary
+from permille.analysis.intervals import on_log_scale, summary
 from permille.analysis.student import student_t
 from permille.records import Record
 
@@ -114,6 +114,14 @@ class Rerun(Record):
     def rerun_half(self) -> float | None:
         """Half of the width of the rerun interval."""
         return None if self.rerun_high is None else self.rerun_high - self.value
+
+    def rerun_around(self, value: float) -> tuple[float | None, float | None]:
+        """The ends of the rerun interval of logarithms, around a figure; None without one."""
+        half = self.rerun_half
+        if half is None:
+            return None, None
+        ends = on_log_scale(value, half, half)
+        return ends.low, ends.high
 
     def widened(self, factor: float) -> Rerun:
         """The same with both intervals wider by a factor."""

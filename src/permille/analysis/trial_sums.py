@@ -161,14 +161,13 @@ class Sums(Record, array_like=True):
         if over is None:
             return alone
         # The interval of a stopping rule is over trials: it does not say what a rerun would give.
-        half = None if self.asked is not None else over.rerun_half
-        ends = None if half is None else intervals.on_log_scale(spread.value, half, half)
+        low, high = (None, None) if self.asked is not None else over.rerun_around(spread.value)
         return msgspec.structs.replace(
             alone,
             sessions=over.sessions,
             machines=over.machines,
-            rerun_low=ends and ends.low,
-            rerun_high=ends and ends.high,
+            rerun_low=low,
+            rerun_high=high,
         )
 
     def session_means(self) -> list[SessionMean]:
