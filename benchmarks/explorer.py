@@ -244,7 +244,8 @@ def timed(what: Any) -> tuple[float, Any]:
 
 def fill(path: Path, trials: int, count: int) -> None:
     """A store of so many trials in ``count`` cells."""
-    for took in large_store.fill(path, trials, count, BATCH, large_store.made):
+    part = large_store.Part.of(0, 1, trials, count)
+    for took in large_store.fill(path, part, BATCH, large_store.made):
         print(f"{took.step} {trials:,} trials: {took.seconds:.0f} s, CPU {took.cpu_s:.0f} s")
 
 

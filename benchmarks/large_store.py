@@ -4,8 +4,9 @@ Makes a store of ``--trials`` in ``--cells``, one cell after another, with ids i
 ones have them, in transactions of ``--batch``; closes it, which rolls it up; then runs reading
 commands on it, each in a process of its own. Prints the seconds by the clock and of processor time
 (which a busy machine changes little) and the greatest memory of each. ``--merge`` also merges the
-store into a new one. ``--sessions`` gives the trials what those of a study have: sessions, an
-idle phase, a quality and counts of tokens.
+store into a new one. ``--stores`` makes that many stores, as many machines would, all at once, and
+merges them into one, which is then read. ``--sessions`` gives the trials what those of a study
+have: sessions, an idle phase, a quality and counts of tokens.
 
 10,000,000 trials take 15 GB of disk.
 """
@@ -65,14 +66,17 @@ def main() -> None:
     parser.add_argument("--cells", type=int, default=15_000)
     parser.add_argument("--batch", type=int, default=50_000, help="trials of one transaction")
     parser.add_argument("--merge", action="store_true", help="also merge it into a new store")
+    parser.add_argument("--stores", type=int, default=1, help="stores that are merged into one")
     parser.add_argument("--sessions", action="store_true", help="trials as a study makes them")
     parser.add_argument("--folder", type=Path, help="where the stores are made")
     parser.add_argument("--json", type=Path, metavar="FILE", help="write the figures as JSON, too")
     parser.add_argument("--fill", type=Path, help=argparse.SUPPRESS)
+    parser.add_argument("--part", type=int, default=0, help=argparse.SUPPRESS)
     args = parser.parse_args()
     if args.fill is not None:
         make = of_a_study if args.sessions else made
-        print(json.dumps(fill(args.fill, args.trials, args.cells, args.batch, make)))
+        part = Part.of(args.part, args.stores, args.trials, args.cells)
+        print(json.dumps(fill(args.fill, part, args.batch, make)))
         return
     load = os.getloadavg()[0]
     with tempfile.TemporaryDirectory(dir=args.folder) as folder:
@@ -98,12 +102,27 @@ def main() -> None:
 
 
 def _made(path: Path, args: argparse.Namespace) -> list[Took]:
-    sizes = [f"--trials={args.trials}", f"--cells={args.cells}", f"--batch={args.batch}"]
+    sizes = [f"--{name}={getattr(args, name)}" for name in ("trials", "cells", "batch", "stores")]
     sessions = ["--sessions"] if args.sessions else []
-    # In a process of its own, so that its greatest memory is its own.
-    words = [sys.executable, __file__, "--fill", str(path), *sizes, *sessions]
-    made = subprocess.run(words, check=True, stdout=subprocess.PIPE, text=True)
-    return [Took(*step) for step in json.loads(made.stdout)]
+    parts = [path.with_name(f"part-{number}.db") for number in range(args.stores)]
+    paths = [path] if args.stores == 1 else parts
+    # In processes of their own, so that the greatest memory of each is its own.
+    filling = [
+        subprocess.Popen(
+            [sys.executable, __file__, f"--fill={one}", f"--part={number}", *sizes, *sessions],
+            stdout=subprocess.PIPE,
+            text=True,
+        )
+        for number, one in enumerate(paths)
+    ]
+    steps = []
+    for process in filling:
+        steps += [Took(*step) for step in json.loads(process.communicate()[0])]
+    if args.stores > 1:
+        words = ["store", "merge", str(path), *map(str, parts)]
+        step = f"store merge: {args.stores} stores"
+        steps.append(_process(step, [sys.executable, "-m", "permille", *words]))
+    return steps
 
 
 def _commands(folder: Path, args: argparse.Namespace) -> list[list[str]]:
@@ -153,13 +172,30 @@ def _show(took: Took) -> None:
     )
 
 
-def fill(path: Path, trials: int, cells: int, batch: int, make: Make) -> tuple[Took, Took]:
-    """Store so many trials of so many cells; what writing them took, and rolling them up. Making
-    the trials is not in it."""
+class Part(NamedTuple):
+    """Some of so many trials in so many cells: from the number ``first`` to ``last``."""
+
+    first: int
+    last: int
+    trials: int
+    cells: int
+
+    @classmethod
+    def of(cls, number: int, parts: int, trials: int, cells: int) -> Part:
+        """That one of so many, with its share of the cells."""
+        cell, end = (one * cells // parts for one in (number, number + 1))
+        # Rounded up: the first number of a cell in made().
+        return cls(-(-cell * trials // cells), -(-end * trials // cells), trials, cells)
+
+
+def fill(path: Path, part: Part, batch: int, make: Make) -> tuple[Took, Took]:
+    """Store these trials; what writing them took, and rolling them up. Making the trials is not
+    in it."""
     store = Store(path)
     seconds, cpu_s = 0.0, 0.0
-    for first in range(0, trials, batch):
-        made_now = [(one, None) for one in make(first, min(trials, first + batch), trials, cells)]
+    for first in range(part.first, part.last, batch):
+        last = min(part.last, first + batch)
+        made_now = [(one, None) for one in make(first, last, part.trials, part.cells)]
         start, start_cpu = time.perf_counter(), time.process_time()
         store.add_many(made_now)
         seconds += time.perf_counter() - start

@@ -92,6 +92,19 @@ def test_what_this_version_would_not_store_is_refused(tmp_path: Path) -> None:
 
 
 @pytest.mark.usefixtures("reading")
+def test_new_and_known_trials_in_one_message_leave_no_gap_in_the_numbers(tmp_path: Path) -> None:
+    many = [trial(float(i + 1), repeat=i) for i in range(40)]
+    out = _store(tmp_path / "all.db", many[::3])
+    changed = msgspec.structs.replace(many[6], notes=("changed",))
+    source = _store(tmp_path / "1.db", [*many[:6], changed, *many[7:]])
+    found = merge(out, [source])
+    assert (found.new, found.known, found.refused) == (26, 13, 1)
+    with closing(sqlite3.connect(out)) as db:
+        assert db.execute("SELECT max(id), count(*) FROM trial").fetchone() == (40, 40)
+    assert check(out).problems == ()
+
+
+@pytest.mark.usefixtures("reading")
 def test_a_damaged_recording_is_named_and_its_trial_comes_without(tmp_path: Path) -> None:
     source = _store(tmp_path / "1.db", [trial(1.0), trial(2.0, repeat=1)])
     with closing(sqlite3.connect(source)) as db, db:
@@ -263,9 +276,10 @@ def test_what_cannot_be_merged_is_refused_before_anything_is_written(
 KILLED = """
 import os, sys
 from pathlib import Path
-from permille.store import Store, merge
+from permille.store import Store, ahead, merge
 
 merge.AT_ONCE_BYTES = 100_000
+ahead._AT_ONCE = 1
 take_over, calls = Store.take_over, []
 
 def killed(trials):

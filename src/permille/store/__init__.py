@@ -7,8 +7,9 @@ A trial is committed completely or not at all, and is in the file itself, not on
 from permille.store.gate import refusal
 from permille.store.rollup import Fold
 from permille.store.rows import REFERENCE_SOURCE, Group, Raw, Tried
-from permille.store.trials import Added, Store
+from permille.store.trials import Store
 from permille.store.windows import StoredWindow
+from permille.store.writing import Added
 
 __all__ = [
     "REFERENCE_SOURCE",

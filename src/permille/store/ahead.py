@@ -24,6 +24,9 @@ AHEAD_FROM_BYTES = 32 * 2**20
 """The size of a file that is worth starting a process for."""
 _AT_ONCE_BYTES = 2**18
 """The bytes of trials in one message: what is read ahead is held by both processes."""
+_AT_ONCE = 500
+"""The most trials in one message: their uids are looked up by one statement, which may not have as
+many parameters as one likes (https://www.sqlite.org/limits.html)."""
 _SIZE = struct.Struct("!Q")
 
 
@@ -37,14 +40,14 @@ class _Message(Record):
     failure: str | None = None
 
 
-def stored(source: StoreReader, damage: list[str]) -> Iterator[StoredTrial]:
-    """What ``source.stored()`` reads; damage is added to the list.
+def stored(source: StoreReader, damage: list[str]) -> Iterator[Sequence[StoredTrial]]:
+    """What ``source.stored()`` reads, some at a time; damage is added to the list.
 
     Raises:
         StoreError: it could not be read.
     """
     if source.path.stat().st_size < AHEAD_FROM_BYTES:
-        yield from source.stored()
+        yield from _some(source)
         return
     # -P, and nothing on stderr: see rolling.py.
     with subprocess.Popen(
@@ -57,7 +60,8 @@ def stored(source: StoreReader, damage: list[str]) -> Iterator[StoredTrial]:
         try:
             for message in _messages(process.stdout):
                 damage += message.damage
-                yield from message.trials
+                if message.trials:
+                    yield message.trials
                 if message.is_last:
                     if message.failure is not None:
                         raise StoreError(message.failure)
@@ -66,6 +70,20 @@ def stored(source: StoreReader, damage: list[str]) -> Iterator[StoredTrial]:
             # Nobody reads its pipe any more: it would wait for ever.
             process.kill()
     raise StoreError(f"{source.path} was not read to its end: the process that did so was stopped")
+
+
+def _some(source: StoreReader) -> Iterator[list[StoredTrial]]:
+    """The trials in lists that are written and sent at once."""
+    some: list[StoredTrial] = []
+    size = 0
+    for one in source.stored():
+        some.append(one)
+        size += one.size
+        if size >= _AT_ONCE_BYTES or len(some) == _AT_ONCE:
+            yield some
+            some, size = [], 0
+    if some:
+        yield some
 
 
 def _messages(pipe: IO[bytes]) -> Iterator[_Message]:
@@ -85,15 +103,8 @@ def _main(path: Path) -> None:
     failure = None
     try:
         with StoreReader(path, readonly=True, damage=damage) as source:
-            some: list[StoredTrial] = []
-            size = 0
-            for one in source.stored():
-                some.append(one)
-                size += one.size
-                if size >= _AT_ONCE_BYTES:
-                    _say(some, damage)
-                    some, size = [], 0
-            _say(some, damage)
+            for some in _some(source):
+                _say(some, damage)
     except StoreError as error:
         failure = str(error)
     _say([], damage, is_last=True, failure=failure)

@@ -6,6 +6,7 @@ import contextlib
 import os
 import sqlite3
 import sys
+from functools import partial
 from pathlib import Path
 
 from permille.store.log import log_of
@@ -86,9 +87,9 @@ def harden(db: sqlite3.Connection) -> None:
     db.execute("PRAGMA cell_size_check = ON")
 
 
-def _text(raw: bytes) -> str:
-    """Accept damaged text: its seal reveals the damage."""
-    return str(raw, "utf-8", "backslashreplace")
+_text = partial(str, encoding="utf-8", errors="backslashreplace")
+"""Accepts damaged text: its seal reveals the damage. No function of ours, which would take twice as
+long: it is called for each text of each row."""
 
 
 def checkpoint(db: sqlite3.Connection) -> None:

@@ -78,17 +78,19 @@ def _check(into: Path, sources: Sequence[Path]) -> None:
             pass  # invalid stores and newer versions are refused before anything is written
 
 
-def _batches(trials: Iterator[StoredTrial]) -> Iterator[Iterator[StoredTrial]]:
+def _batches(trials: Iterator[Sequence[StoredTrial]]) -> Iterator[Iterator[Sequence[StoredTrial]]]:
     """Iterators of about :data:`AT_ONCE_BYTES`. Each must be used up before the next: what is read
     is written at once, and not held."""
     for first in trials:
         yield _batch(first, trials)
 
 
-def _batch(first: StoredTrial, trials: Iterator[StoredTrial]) -> Iterator[StoredTrial]:
+def _batch(
+    first: Sequence[StoredTrial], trials: Iterator[Sequence[StoredTrial]]
+) -> Iterator[Sequence[StoredTrial]]:
     size = 0
-    for one in chain([first], trials):
-        yield one
-        size += one.size
+    for some in chain([first], trials):
+        yield some
+        size += sum(one.size for one in some)
         if size >= AT_ONCE_BYTES:
             return

@@ -15,19 +15,17 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from typing import Any, NamedTuple, Protocol, TypeVar
 
 from permille.records.trial import Trial
-from permille.store.rows import Group, Row
+from permille.store.rows import GROUPED_BY, Group, Row
 from permille.store.seals import DamageError, added, grow, seal, total
 
-KEY = ("study", "source", "cell", "fingerprint", "protocol", "round")
-_COLUMNS = (*KEY, "first", "newest", "trials", "seals", "fold", "body", "seal")
+_COLUMNS = (*GROUPED_BY, "first", "newest", "trials", "seals", "fold", "body", "seal")
 _SELECT = f"SELECT {', '.join(_COLUMNS)} FROM rollup NOT INDEXED"
-_ONE = (
-    f"SELECT {', '.join(_COLUMNS)} FROM rollup WHERE {' AND '.join(f'{name} = ?' for name in KEY)}"
-)
+_MATCHING = " AND ".join(f"{name} = ?" for name in GROUPED_BY)
+_ONE = f"SELECT {', '.join(_COLUMNS)} FROM rollup WHERE {_MATCHING}"
 _UPSERT = (
     f"INSERT INTO rollup ({', '.join(_COLUMNS)}) VALUES ({', '.join('?' * len(_COLUMNS))})"
-    f" ON CONFLICT ({', '.join(KEY)}) DO UPDATE SET "
-    + ", ".join(f"{name} = excluded.{name}" for name in _COLUMNS[len(KEY) :])
+    f" ON CONFLICT ({', '.join(GROUPED_BY)}) DO UPDATE SET "
+    + ", ".join(f"{name} = excluded.{name}" for name in _COLUMNS[len(GROUPED_BY) :])
 )
 
 T = TypeVar("T")
@@ -73,7 +71,7 @@ class Kept(NamedTuple):
 
     @property
     def key(self) -> tuple[str, str, str, str, str, int]:
-        """The columns of :data:`KEY`."""
+        """The columns of :data:`GROUPED_BY`."""
         return key_of(self.group)
 
     def without_body(self) -> Kept:
@@ -89,7 +87,7 @@ class Kept(NamedTuple):
 
 
 def key_of(group: Group) -> tuple[str, str, str, str, str, int]:
-    """The columns of :data:`KEY`."""
+    """The columns of :data:`GROUPED_BY`."""
     return (*group[:5], group.round)
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import zlib
 from collections.abc import Iterable, Sequence
 from operator import itemgetter
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import msgspec
 
@@ -62,6 +62,13 @@ class StoredTrial(NamedTuple):
     refused: str | None
 
     @property
+    def uid(self) -> str:
+        """Its uid."""
+        uid = self.columns[0]
+        assert isinstance(uid, str)
+        return uid
+
+    @property
     def trial(self) -> Trial:
         """The trial itself."""
         return read_trial(self.body)
@@ -69,7 +76,10 @@ class StoredTrial(NamedTuple):
     @property
     def size(self) -> int:
         """The bytes of its body and its recording."""
-        return len(self.body) + sum(len(body) for _, body in self.parts)
+        size = len(self.body)
+        for _, body in self.parts:
+            size += len(body)
+        return size
 
 
 class Group(NamedTuple):
@@ -93,7 +103,15 @@ KEYS = (
     "fingerprint", "protocol", "round", "parts",
 )  # fmt: skip
 """The columns of a trial in its seal, before its body."""
-_of_trial = itemgetter(*KEYS[1:-1])
+GROUPED_BY = ("study", "source", "cell", "fingerprint", "protocol", "round")
+"""The columns that trials which may be pooled have in common."""
+_group_of = itemgetter(*(KEYS.index(name) for name in GROUPED_BY))
+
+
+def group_of(row: tuple[Any, ...]) -> tuple[str, str, str, str, str, int]:
+    """The key of the trials with which the trial of these :data:`KEYS` may be pooled."""
+    key: tuple[str, str, str, str, str, int] = _group_of(row)
+    return key
 
 
 class Row(NamedTuple):
@@ -119,14 +137,12 @@ class Row(NamedTuple):
     @property
     def sealed(self) -> bool:
         """Whether the row is intact."""
-        return isinstance(self.body, bytes) and seal(tuple(self[:-2]), self.body) == self.seal
+        return isinstance(self.body, bytes) and seal(self[:-2], self.body) == self.seal
 
     @property
     def group(self) -> tuple[str, str, str, str, str, int]:
         """The key of the trials with which the row may be pooled."""
-        return (
-            self.study, self.source, self.cell, self.fingerprint, self.protocol, self.round,
-        )  # fmt: skip
+        return group_of(self)
 
 
 def pack(value: object) -> bytes:
@@ -135,28 +151,20 @@ def pack(value: object) -> bytes:
     return zlib.compress(msgspec.msgpack.encode(value), level=1)
 
 
-def columns_of(trial: Trial) -> dict[str, str | int]:
-    """The parts of a trial in separate columns, for queries."""
-    return {
-        "uid": trial.uid,
-        "study": trial.study,
-        "cell": trial.cell.id,
-        "repeat": trial.repeat,
-        "status": trial.status,
-        "source": trial.source,
-        "task": trial.cell.task,
-        "dataset": trial.cell.dataset,
-        "model": trial.cell.model,
-        "fingerprint": trial.environment.fingerprint,
-        "protocol": protocol_key(trial.protocol),
-        "round": trial.round,
-    }
-
-
 def row_of(trial: Trial) -> tuple[str | int, ...]:
-    """The columns of a trial's row between its number and the seals of its recording."""
-    columns: tuple[str | int, ...] = _of_trial(columns_of(trial))
-    return columns
+    """The columns of a trial's row between its number and the seals of its recording: those of
+    :data:`KEYS`, in their order."""
+    cell = trial.cell
+    return (
+        trial.uid, trial.study, cell.id, trial.repeat, trial.status, trial.source,
+        cell.task, cell.dataset, cell.model,
+        trial.environment.fingerprint, protocol_key(trial.protocol), trial.round,
+    )  # fmt: skip
+
+
+def columns_of(trial: Trial) -> dict[str, str | int]:
+    """The columns of :func:`row_of` by their names."""
+    return dict(zip(KEYS[1:-1], row_of(trial), strict=True))
 
 
 def read_trial(body: bytes) -> Trial:
@@ -201,10 +209,10 @@ def was_whole(crc: object, keys: tuple[object, ...], body: object) -> bool:
     if not isinstance(body, bytes) or zlib.crc32(body) != crc:
         return False
     try:
-        columns = columns_of(read_trial(body))
+        columns = row_of(read_trial(body))
     except ValueError:
         return True  # it is as written; its reader reports the error
-    return keys[1:-1] == tuple(columns[name] for name in KEYS[1:-1])
+    return keys[1:-1] == columns
 
 
 def read_raw(parts: Iterable[tuple[str, bytes]]) -> Raw:

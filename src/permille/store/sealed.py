@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import contextlib
 import sqlite3
-from collections import Counter, defaultdict
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
@@ -184,22 +183,24 @@ class SealedRows:
         """The rows of these groups, in order of insertion. Missing rows are detected and reported
         at the end."""
         wanted = {rollup.key_of(group): group for group in groups}
-        counts: Counter[tuple[Any, ...]] = Counter()
-        seals: defaultdict[tuple[Any, ...], int] = defaultdict(int)
+        # The number of rows and the sum of their seals: one look into a table for each row.
+        found = {key: [0, 0] for key in wanted}
         newest = max((group.newest for group in groups), default=0)
         for row in self.scan(matching, newest):
-            if row.group in wanted:
-                counts[row.group] += 1
-                seals[row.group] += row.seal
+            tally = found.get(row.group)
+            if tally is not None:
+                tally[0] += 1
+                tally[1] += row.seal
                 yield row
         for key, group in wanted.items():
-            missing = group.trials - counts[key]
+            trials, seals = found[key]
+            missing = group.trials - trials
             if missing > 0:
                 self.say(
                     f"{missing} of the {group.trials} trials of cell {group.cell} in study"
                     f" {group.study} cannot be read"
                 )
-            elif missing or added([seals[key]]) != group.seals:
+            elif missing or added([seals]) != group.seals:
                 self.say(f"the trials of cell {group.cell} in study {group.study}")
 
     def scan(self, matching: dict[str, str], newest: int) -> Iterator[Row]:

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import contextlib
 import sqlite3
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from types import TracebackType
-from typing import Any, NamedTuple, TypeVar
+from typing import Any
 
 from permille.errors import StoreError, UnkeepableError
 from permille.records.machine import MachineSession
@@ -20,28 +20,7 @@ from permille.store.reading import StoreReader
 from permille.store.rollup import Fold, Kept
 from permille.store.rows import Raw, StoredTrial, protocol_key
 from permille.store.seals import DamageError
-from permille.store.writing import Inserts, exchange, put_round
-
-T = TypeVar("T")
-
-
-class Added(NamedTuple):
-    """The numbers of trials that were new, replaced another record of the same trial, or were
-    known."""
-
-    new: int
-    replaced: int
-    known: int
-
-
-class TakenIn(NamedTuple):
-    """The result for trials of another store: the numbers new and known, why others were refused,
-    and the number of new ones of each group, by its key."""
-
-    new: int
-    known: int
-    refused: tuple[str, ...]
-    came: Mapping[tuple[object, ...], int]
+from permille.store.writing import Added, Inserts, TakenIn, exchange, put_round
 
 
 class Store(StoreReader):
@@ -148,44 +127,52 @@ class Store(StoreReader):
             StoreError: the file could not be written, or existing data are damaged; none of these
                 trials was written.
         """
-        return self._take_in(
-            trials,
-            lambda inserts, one: inserts.insert(*one),
-            lambda one: one[0],
-        )
+        new = 0
+        again: list[Trial] = []
+        refused: list[str] = []
+        with self._inserts() as inserts:
+            for trial, raw in trials:
+                try:
+                    inserted = inserts.insert(trial, raw)
+                except UnkeepableError as error:
+                    refused.append(_refusal(trial, error.reason))
+                    continue
+                new += inserted
+                if not inserted:
+                    again.append(trial)
+            known = self._equal(again, refused)
+        return TakenIn(new, known, tuple(refused), inserts.came)
 
-    def take_over(self, trials: Iterable[StoredTrial]) -> TakenIn:
-        """The same of trials that are read from another store, as they are stored there.
+    def take_over(self, trials: Iterable[Sequence[StoredTrial]]) -> TakenIn:
+        """The same of trials that are read from another store, some at a time, as they are stored
+        there.
 
         Raises:
             StoreError: see :meth:`take_in`; or they could not be read.
         """
-        return self._take_in(trials, Inserts.insert_stored, lambda one: one.trial)
-
-    def _take_in(
-        self,
-        trials: Iterable[T],
-        insert: Callable[[Inserts, T], int],
-        trial_of: Callable[[T], Trial],
-    ) -> TakenIn:
         new, known = 0, 0
         refused: list[str] = []
         with self._inserts() as inserts:
-            for one in trials:
-                try:
-                    inserted = insert(inserts, one)
-                except UnkeepableError as error:
-                    refused.append(f"trial {trial_of(one).uid}: {error.reason}")
-                    continue
-                if inserted:
-                    new += 1
-                    continue
-                trial = trial_of(one)
-                if self._is_there(trial):
-                    known += 1
-                else:
-                    refused.append(f"trial {trial.uid} already exists with different content")
+            for some in trials:
+                good = [one for one in some if one.refused is None]
+                if len(good) < len(some):
+                    reasons = ((one.trial, one.refused) for one in some if one.refused is not None)
+                    refused += [_refusal(trial, reason) for trial, reason in reasons]
+                again = inserts.insert_stored(good)
+                new += len(good) - len(again)
+                known += self._equal([one.trial for one in again], refused)
         return TakenIn(new, known, tuple(refused), inserts.came)
+
+    def _equal(self, again: Sequence[Trial], refused: list[str]) -> int:
+        """How many of these trials, whose uids exist, are equal to the stored ones; a line is added
+        for each other one."""
+        known = 0
+        for trial in again:
+            if self._is_there(trial):
+                known += 1
+            else:
+                refused.append(f"trial {trial.uid} already exists with different content")
+        return known
 
     def adopt(self, source: StoreReader, came: Mapping[tuple[object, ...], int]) -> None:
         """Take the aggregates of the groups that came whole from another store, so that closing
@@ -396,3 +383,8 @@ class Store(StoreReader):
                 if self._db.in_transaction:
                     self._db.rollback()
                 raise
+
+
+def _refusal(trial: Trial, reason: str) -> str:
+    """The line about a trial that is not taken."""
+    return f"trial {trial.uid}: {reason}"

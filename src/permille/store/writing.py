@@ -4,14 +4,15 @@ from __future__ import annotations
 
 import sqlite3
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import Any, NamedTuple
 
 from permille.errors import StoreError, UnkeepableError
 from permille.records.trial import Trial
 from permille.store import rollup
 from permille.store.gate import encoded, packed
-from permille.store.rows import KEYS, Raw, Row, StoredTrial, row_of
+from permille.store.rows import KEYS, Raw, Row, StoredTrial, group_of, row_of
 from permille.store.sealed import START
 from permille.store.seals import added, grow, seal
 
@@ -23,11 +24,14 @@ falls on another page of the index of uids, and a page that leaves the cache bef
 transaction is written several times."""
 
 
+_Values = tuple[Any, ...]
+"""The values of a :class:`Row`, in their order."""
+_Part = tuple[int, str, bytes, int]
+"""A part of a recording: its trial's number, its kind, its body, its seal."""
+
 _COLUMNS = (*KEYS, "body", "seal")
-_INSERT = (
-    f"INSERT INTO trial ({', '.join(_COLUMNS)}) VALUES ({', '.join('?' * len(_COLUMNS))})"
-    " ON CONFLICT (uid) DO NOTHING"
-)
+_INSERT = f"INSERT INTO trial ({', '.join(_COLUMNS)}) VALUES ({', '.join('?' * len(_COLUMNS))})"
+_INSERT_UNKNOWN = f"{_INSERT} ON CONFLICT (uid) DO NOTHING"
 _UPDATE = f"UPDATE trial SET {', '.join(f'{name} = ?' for name in _COLUMNS[1:])} WHERE id = ?"
 
 
@@ -38,11 +42,26 @@ def _admit(trial: Trial, raw: Raw | None, path: Path) -> tuple[bytes, list[tuple
         return encoded(trial), [] if raw is None else packed(raw)
     except ValueError as error:
         reason = str(error)
-    raise _unkeepable(trial, path, reason)
+    raise UnkeepableError(f"trial {trial.uid} is not stored in {path}: {reason}", reason)
 
 
-def _unkeepable(trial: Trial, path: Path, reason: str) -> UnkeepableError:
-    return UnkeepableError(f"trial {trial.uid} is not stored in {path}: {reason}", reason)
+class Added(NamedTuple):
+    """The numbers of trials that were new, replaced another record of the same trial, or were
+    known."""
+
+    new: int
+    replaced: int
+    known: int
+
+
+class TakenIn(NamedTuple):
+    """The result for trials of another store: the numbers new and known, why others were refused,
+    and the number of new ones of each group, by its key."""
+
+    new: int
+    known: int
+    refused: tuple[str, ...]
+    came: Mapping[tuple[object, ...], int]
 
 
 class Inserts:
@@ -66,15 +85,31 @@ class Inserts:
         """
         return self._put(row_of(trial), *_admit(trial, raw, self._path))
 
-    def insert_stored(self, stored: StoredTrial) -> int:
-        """The same of a trial of another store, as it is stored there.
+    def insert_stored(self, some: Sequence[StoredTrial]) -> list[StoredTrial]:
+        """The same of trials of another store, as they are stored there, all of which this version
+        could have stored. Returns those whose uid already exists, here or earlier among them."""
+        # Looked up together and inserted together: one at a time, both take half as long again.
+        there = self._there([one.uid for one in some])
+        rows, parts, known = list[_Values](), list[_Part](), list[StoredTrial]()
+        number = self._newest()
+        for one in some:
+            if one.uid in there:
+                known.append(one)
+                continue
+            there.add(one.uid)
+            number += 1
+            its = _parts(number, one.parts) if one.parts else ()
+            row = _row(number, one.columns, added(part[-1] for part in its) if its else 0, one.body)
+            rows.append(row)
+            parts += its
+        self._db.executemany(_INSERT, rows)
+        self._inserted(rows, parts)
+        return known
 
-        Raises:
-            UnkeepableError: this version could not have stored it.
-        """
-        if stored.refused is not None:
-            raise _unkeepable(stored.trial, self._path, stored.refused)
-        return self._put(stored.columns, stored.body, stored.parts)
+    def _there(self, uids: Sequence[str]) -> set[str]:
+        """Which of these uids exist."""
+        query = f"SELECT uid FROM trial WHERE uid IN ({', '.join('?' * len(uids))})"
+        return {uid for (uid,) in self._db.execute(query, uids)}
 
     def _put(
         self,
@@ -82,28 +117,37 @@ class Inserts:
         body: bytes,
         bodies: Sequence[tuple[str, bytes]],
     ) -> int:
+        # Chosen here and not by SQLite: the seal covers it, so it must be known before the insert.
+        number = self._newest() + 1
+        parts = _parts(number, bodies)
+        row = _row(number, columns, added(part[-1] for part in parts), body)
+        if self._db.execute(_INSERT_UNKNOWN, row).rowcount == 0:
+            return 0
+        self._inserted([row], parts)
+        return 1
+
+    def _newest(self) -> int:
+        """The number of the newest trial."""
         if self._number is None:
             newest = self._db.execute("SELECT coalesce(max(id), 0) FROM trial").fetchone()
             self._number = newest[0]
-        # Chosen here and not by SQLite: the seal covers it, so it must be known before the insert.
-        number = self._number + 1
-        parts = [(number, kind, part, seal((number, kind), part)) for kind, part in bodies]
-        row = _row(number, columns, added(part[-1] for part in parts), body)
-        if self._db.execute(_INSERT, row).rowcount == 0:
-            return 0
+        return self._number
+
+    def _inserted(self, rows: Sequence[_Values], parts: Sequence[_Part]) -> None:
+        """Write the recordings of trials that were written, and count both."""
         if parts:
             self._db.executemany(
                 "INSERT INTO raw (trial, kind, body, seal) VALUES (?, ?, ?, ?)", parts
             )
-        self._number = number
-        self._rows.append(rollup.Inserted(row.group, number, row.seal))
+        if rows:
+            self._number = rows[-1][0]
+        self._rows += [rollup.Inserted(group_of(row), row[0], row[-1]) for row in rows]
         self._parts += [part[-1] for part in parts]
-        if len(self._rows) == _AT_ONCE:
+        if len(self._rows) >= _AT_ONCE:
             # Not from the start: a run, which writes a trial at a time, keeps a small cache beside
             # the work that it measures.
             self._db.execute(f"PRAGMA cache_size = -{MANY_CACHE_KB}")
             self.finish()
-        return 1
 
     def finish(self) -> None:
         """Write the counts, so that what was inserted can be read, or the transaction end.
@@ -113,24 +157,29 @@ class Inserts:
         """
         if not self._rows:
             return
-        self.came.update(row.group for row in self._rows)
+        self.came.update([row.group for row in self._rows])
         grow(self._db, "trial", len(self._rows), [row.seal for row in self._rows])
         grow(self._db, "raw", len(self._parts), self._parts)
         rollup.mark(self._db, self._rows)
         self._rows, self._parts = [], []
 
 
-def _row(number: int, columns: tuple[str | int, ...], parts: int, body: bytes) -> Row:
-    """The row of a trial, with its seal; ``parts`` is the sum of its recording's."""
+def _row(number: int, columns: tuple[str | int, ...], parts: int, body: bytes) -> _Values:
+    """The values of a :class:`Row`, with its seal; ``parts`` is the sum of its recording's."""
     keys = (number, *columns, parts)
-    return Row._make((*keys, body, seal(keys, body)))
+    return (*keys, body, seal(keys, body))
+
+
+def _parts(number: int, bodies: Sequence[tuple[str, bytes]]) -> list[_Part]:
+    """The rows of a trial's recording, with their seals."""
+    return [(number, kind, part, seal((number, kind), part)) for kind, part in bodies]
 
 
 def exchange(db: sqlite3.Connection, old: Row, trial: Trial, path: Path) -> None:
     """Replace the row of a trial with another record of it, under the same number, so that nothing
     else in the store changes."""
     try:
-        row = _row(old.id, row_of(trial), old.parts, encoded(trial))
+        row = Row._make(_row(old.id, row_of(trial), old.parts, encoded(trial)))
     except ValueError as error:
         raise StoreError(f"trial {trial.uid} is not replaced in {path}: {error}") from error
     reason = None

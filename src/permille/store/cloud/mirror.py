@@ -16,7 +16,8 @@ from permille.records.trial import Trial
 from permille.store.cloud.body import MOST_BYTES, Content, decode, encode
 from permille.store.cloud.bucket import Bucket, Listed, is_uid
 from permille.store.rows import REFERENCE_SOURCE, Raw
-from permille.store.trials import Store, TakenIn
+from permille.store.trials import Store
+from permille.store.writing import TakenIn
 
 PROBLEMS_KEPT = 100
 _FETCHERS = 8
