@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from statistics import fmean
 
 from permille.analysis.boundaries import Bounded, within
-from permille.cli.engines import replicas_of
+from permille.cli.engines import replicas_of, starting_over
 from permille.cli.object_storage import called_store
 from permille.cli.sessions import rest_of
 from permille.cli.terminal import console, print_json
@@ -95,7 +95,8 @@ def dry_run(plan: Plan, args: argparse.Namespace) -> int:
     if replicas_of(args) > 1:
         out.print(f"{counted(repeats, 'repeat')}, each on {replicas_of(args)} machines")
     if finished:
-        all_of_it = "" if sum(due.values()) else ": nothing is left to run (--fresh starts over)"
+        over = starting_over(args.engine)
+        all_of_it = "" if sum(due.values()) else f": nothing is left to run ({over} starts over)"
         there = counted(finished, "trial is", "trials are")
         out.print(plain(f"{there} finished and in {called_store(args)}{all_of_it}"), soft_wrap=True)
     for line in _cells(plan):
@@ -153,7 +154,9 @@ def _due(plan: Plan, repeats: int, args: argparse.Namespace, here: str) -> dict[
             for one in store.tried(plan.name, protocol, machines=replicas > 1)
         ]
     # Which machine an agent measures is only known once it is asked: what it made counts as due.
-    ledger = Ledger(tried, lambda cell: here, pool=args.pool, replicas=replicas)
+    # And a Slurm job is submitted for what no machine has finished (remainder.missing).
+    pool = args.pool or args.engine == "slurm"
+    ledger = Ledger(tried, lambda cell: here, pool=pool, replicas=replicas)
     return {cell: sum(ledger.missing(cell, repeat) for repeat in range(repeats)) for cell in due}
 
 

@@ -13,6 +13,7 @@ from permille.analysis.summaries import summarise
 from permille.carbon.settings import CarbonSettings
 from permille.cli.arguments import default_store
 from permille.cli.commands.results import show
+from permille.cli.engines import starting_over
 from permille.cli.missing_meters import notable
 from permille.cli.object_storage import called_store
 from permille.cli.source import reference_sentences
@@ -121,11 +122,9 @@ def _next_command(models: Sequence[str], args: argparse.Namespace) -> str:
 def _not_made(tally: RunTally, engine: str) -> Iterator[tuple[str, str]]:
     """What became of the trials that this run did not make, with the style to print it in."""
     if tally.given_up:
-        # SlurmEngine.check refuses --fresh.
-        over = "a new --store" if engine == "slurm" else "--fresh"
         yield (
             f"{counted(tally.given_up, 'trial')} failed three times and will not be retried; once"
-            f" the cause is fixed, start over with {over}",
+            f" the cause is fixed, start over with {starting_over(engine)}",
             "red",
         )
     if tally.left_out:
