@@ -29,6 +29,7 @@ class SlurmJobs:
         return ids_left is None or any(job.job_id in ids_left for job in left)
 
     def job(self, id: str) -> Any:
+        """The job of that id, as submitit knows it."""
         import submitit
 
         kind = submitit.LocalJob if self._cluster == "local" else submitit.SlurmJob
