@@ -14,6 +14,7 @@ from permille.cli.terminal import console, print_json
 from permille.escaping import plain
 from permille.meters.selection import open_all
 from permille.records import JsonOutput, Record
+from permille.records.recording import Domain
 from permille.records.trial import Trial
 from permille.store import Store
 from permille.study.plan.grid import Plan
@@ -162,10 +163,15 @@ def _due(plan: Plan, repeats: int, args: argparse.Namespace, here: str) -> dict[
 
 def _fingerprint() -> str:
     """This machine's environment as a run would record it, with the meters that it would use."""
+    return describe(_domains()).fingerprint
+
+
+def _domains() -> list[Domain]:
+    """Those of the meters that a run would use."""
     # With PERMILLE_METERS: which meters are used is a part of the fingerprint.
     opened = open_all(None)
     try:
-        return describe(d for meter in opened.meters for d in meter.domains).fingerprint
+        return [domain for meter in opened.meters for domain in meter.domains]
     finally:
         opened.close()
 
@@ -186,10 +192,11 @@ def _expected(plan: Plan, due: dict[str, int], args: argparse.Namespace, here: s
     if not all(key in known for key in keys):
         return Expected(basis="neither the store nor the published study has comparable trials")
     from permille.study.plan.calibration import MODEL, calibrate
+    from permille.study.run.trial import least_query_s
 
     # Last of all: it loads torch and measures for a few seconds.
     machine = calibrate(_device(plan))
-    rough = forecast(plan, due, machine)
+    rough = forecast(plan, due, machine, least_query_s(_domains()))
     basis = (
         "rough, may be several times off: the published study's seconds on an A100, scaled by a"
         f" replica of {MODEL} timed on {machine.device} here"
