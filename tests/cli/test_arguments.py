@@ -64,3 +64,8 @@ def test_an_option_that_another_would_leave_without_effect_is_refused(
 ) -> None:
     with pytest.raises(UsageError, match=message):
         dispatch(words)
+
+
+def test_what_a_command_lacks_is_what_it_needs() -> None:
+    with pytest.raises(UsageError, match=r"required: action; see: permille store --help"):
+        dispatch(["store"])

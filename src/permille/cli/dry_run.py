@@ -190,7 +190,9 @@ def _expected(plan: Plan, due: dict[str, int], args: argparse.Namespace, here: s
     keys = [(p.cell.task, p.cell.dataset, p.cell.model) for p in plan.cells]
     # As below, a part of the cells would look like all of them.
     if not all(key in known for key in keys):
-        return Expected(basis="neither the store nor the published study has comparable trials")
+        return Expected(
+            basis="neither the store nor the published study has comparable trials of every cell"
+        )
     from permille.study.plan.calibration import MODEL, calibrate
     from permille.study.run.trial import least_query_s
 

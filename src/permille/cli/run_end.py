@@ -8,6 +8,7 @@ from collections.abc import Iterator, Sequence
 
 from permille.analysis.answer import answers
 from permille.analysis.cell_summary import Summary
+from permille.analysis.comparable import place
 from permille.analysis.results import Results, result_rows
 from permille.analysis.summaries import summarise
 from permille.carbon.settings import CarbonSettings
@@ -103,8 +104,16 @@ def _close(
         )
     if tally.kept:
         say(f"{_trials(tally.kept)} already finished")
-    # dict.fromkeys: each model once, in the study's order.
-    say(f"next: {_next_command(list(dict.fromkeys(s.cell.model for s in summaries)), args)}")
+    say(f"next: {_next_command(_to_compare(summaries), args)}")
+
+
+def _to_compare(summaries: Sequence[Summary]) -> list[str]:
+    """Models, in the study's order, that can be compared with each other; none if no two can."""
+    models: dict[tuple[str, ...], dict[str, None]] = {}
+    for summary in summaries:
+        if summary.energy is not None:
+            models.setdefault(place(summary), {})[summary.cell.model] = None
+    return next((list(names) for names in models.values() if len(names) > 1), [])
 
 
 def _next_command(models: Sequence[str], args: argparse.Namespace) -> str:
@@ -129,8 +138,8 @@ def _not_made(tally: RunTally, engine: str) -> Iterator[tuple[str, str]]:
         )
     if tally.left_out:
         yield (
-            f"{_trials(tally.left_out)} skipped in this run: their models fail for the same reason"
-            " each time",
+            f"{_trials(tally.left_out)} skipped in this run, because a model fails for the same"
+            " reason each time",
             "red",
         )
     if tally.lost:
