@@ -250,7 +250,17 @@ def test_energy_is_not_told_before_the_end(machine: Driver) -> None:
 
 
 @pytest.mark.parametrize(
-    "wrong", [{"idle": -1.0}, {"pue": 0.9}, {"boundary": "town"}, {"require": "guessed"}]
+    "wrong",
+    [
+        {"idle": -1.0},
+        {"idle": float("nan")},
+        {"idle": 1e308},
+        {"pue": 0.9},
+        {"pue": 1e308},
+        {"pue": float("inf")},
+        {"boundary": "town"},
+        {"require": "guessed"},
+    ],
 )
 def test_wrong_settings_are_refused_at_once(wrong: dict[str, Any]) -> None:
     with pytest.raises(UsageError):

@@ -17,6 +17,10 @@ MOST_TYPED = 10**18
 """The largest number that a study file, a query or a field of the explorer's page (``MOST`` of its
 ``format.js``) may hold: above any number of parameters, and what is computed of it stays finite."""
 
+LONGEST_S = 30 * 86_400
+"""The longest time (s) that may be asked for, 30 days: time.sleep() raises an OverflowError from
+2^63 ns on, in the midst of measuring."""
+
 KM_PER_MILE = 1.609344
 """The international mile, exactly (NIST SP 811, appendix B.8)."""
 

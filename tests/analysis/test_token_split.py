@@ -62,14 +62,24 @@ def drawn(
     return Recording(series=(series,), events=(), stats=stats)
 
 
-def split(requests: list[Request], polls: int, **power: float) -> TokenSplit:
+def split(
+    requests: list[Request], polls: int, *, others_share: float = 0.0, **power: float
+) -> TokenSplit:
+    """``others_share``: of the CPU time, used by other processes."""
     query = Span(
         name="query",
         t0_ns=0,
         t1_ns=polls * POLL_NS,
         attributes={"requests": msgspec.to_builtins(timed(requests))},
     )
-    found = token_split(drawn(requests, polls, **power), query)
+    cpu = CpuSeries(
+        cpus=2,
+        t_ns=(0, query.t1_ns),
+        busy_s=(0.0, 2 * others_share * polls / 10),
+        own_s=(0.0, 0.0),
+        steal_s=(0.0, 0.0),
+    )
+    found = token_split(msgspec.structs.replace(drawn(requests, polls, **power), cpu=cpu), query)
     assert found is not None
     return found
 
@@ -134,22 +144,7 @@ def test_a_load_that_hardly_varies_warns_that_the_parts_cannot_be_told_apart() -
 
 def test_a_query_that_others_disturbed_is_not_regressed() -> None:
     requests, polls = under_load(120)
-    query = Span(
-        name="query",
-        t0_ns=0,
-        t1_ns=polls * POLL_NS,
-        attributes={"requests": msgspec.to_builtins(timed(requests))},
-    )
-    recording = drawn(requests, polls, input_j=0.05, output_j=1.5, rest_w=30.0)
-    busy = CpuSeries(
-        cpus=2,
-        t_ns=(0, query.t1_ns),
-        busy_s=(0.0, polls / 10),
-        own_s=(0.0, polls / 20),
-        steal_s=(0.0, 0.0),
-    )
-    found = token_split(msgspec.structs.replace(recording, cpu=busy), query)
-    assert found is not None
+    found = split(requests, polls, others_share=0.25, input_j=0.05, output_j=1.5, rest_w=30.0)
     assert found.output_j is None
     assert "others used 25 % of the CPU time" in (found.problem or "")
 

@@ -7,6 +7,7 @@ from collections.abc import Callable
 
 import pytest
 
+from permille.cli import dispatch
 from permille.cli.arguments import address, intensity, not_negative_float, positive_float, pue
 from permille.cli.arguments import seconds as seconds_of
 from permille.errors import UsageError
@@ -48,3 +49,23 @@ def test_an_address_with_and_without_a_host() -> None:
     assert address("--serve", "9464") == ("127.0.0.1", 9464)
     assert address("--serve", "0.0.0.0:9464") == ("0.0.0.0", 9464)
     assert address("--serve", "[::1]:80") == ("::1", 80)
+
+
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        (["results", "--explain", "--json"], "--explain is a part of the table"),
+        (["run", "quickstart", "--json", "--json-lines"], "both print to standard output"),
+        (["run", "quickstart", "--dry-run", "--json", "--json-lines"], "leave one out"),
+    ],
+)
+def test_an_option_that_another_would_leave_without_effect_is_refused(
+    words: list[str], message: str
+) -> None:
+    with pytest.raises(UsageError, match=message):
+        dispatch(words)
+
+
+def test_what_a_command_lacks_is_what_it_needs() -> None:
+    with pytest.raises(UsageError, match=r"required: action; see: permille store --help"):
+        dispatch(["store"])

@@ -6,6 +6,7 @@ import json
 from pathlib import Path
 from typing import Any
 
+import msgspec
 import pytest
 
 from permille.cli import dispatch
@@ -56,6 +57,31 @@ def test_github_action_benchmark_gets_name_unit_value_and_range(store: Path) -> 
     low, _, rest = point["range"].partition(" to ")
     assert float(low) < point["value"] < float(rest.removesuffix(" (95 %)"))
     assert point["extra"].startswith("2 trials, python, ")
+
+
+def test_figures_that_differ_in_their_batch_size_have_names_of_their_own(store: Path) -> None:
+    names = set()
+    with Store(store) as opened:
+        for size in (1, 8):
+            names.add(
+                f"other: text-classification on reviews, batches of {size} (compute, measured)"
+            )
+            batched = cell("other", id=f"batch{size}", settings={"batch_size": size})
+            for repeat in range(2):
+                one = trial(9.0, uid=f"{size}-{repeat}", repeat=repeat, cell=batched)
+                opened.add(msgspec.structs.replace(one, source="codecarbon 3"))
+    assert names <= export(store, "bencher").keys()
+    assert names <= {one["name"] for one in export(store, "github-action-benchmark")}
+
+
+def test_another_batch_size_goes_on_with_the_history_of_a_model_that_we_measured(
+    store: Path,
+) -> None:
+    with Store(store) as opened:
+        for repeat in range(2):
+            batched = cell("small", id="batched", settings={"batch_size": 8})
+            opened.add(trial(9.0, uid=f"batched{repeat}", repeat=repeat, cell=batched))
+    assert NAME in export(store, "bencher")
 
 
 def test_two_figures_of_one_name_are_refused(store: Path) -> None:

@@ -106,6 +106,22 @@ def test_of_several_tasks_none_is_the_models(store: Path) -> None:
     assert task() is None
 
 
+def test_the_files_of_every_figure_are_listed(store: Path) -> None:
+    newer = ModelFacts(architecture="RobertaModel", files={"model.onnx": "cd" * 32, "new": DIGEST})
+    with Store(store) as opened:
+        for repeat in range(2):
+            news = cell("small", id="news", dataset="news")
+            one = trial(9.0 + repeat, uid=f"b{repeat}", repeat=repeat, cell=news, facts=newer)
+            opened.add(one)
+    component = export(store, "small")["metadata"]["component"]
+    files = [(one["name"], one["hashes"][0]["content"]) for one in component["components"]]
+    assert len(files) == 4  # and the one with the hostile name
+    assert {("model.onnx", DIGEST), ("model.onnx", "cd" * 32), ("new", DIGEST)} <= set(files)
+    assert len({one["bom-ref"] for one in component["components"]}) == 4
+    # Of two architectures, none is the model's.
+    assert "modelArchitecture" not in component["modelCard"]["modelParameters"]
+
+
 def test_the_library_reads_the_document(store: Path) -> None:
     from cyclonedx.model.bom import Bom
 

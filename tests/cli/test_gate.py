@@ -7,6 +7,9 @@ from pathlib import Path
 
 import pytest
 
+from permille.store import Store
+from permille.store.cloud.bucket import Bucket
+from permille.store.cloud.mirror import push
 from tests.callable_study import write_study
 from tests.conftest import Permille
 from tests.powercap import Driver
@@ -102,13 +105,16 @@ def test_a_measurement_that_is_required_is_not_replaced_by_an_estimate(
         (["study.toml", "--against", "base.db", "--", "true"], "takes a study and no command"),
         (["study.toml", "--against", "base.db", "--rounds", "3"], "--rounds: for commands only"),
         (["study.toml", "--against", "base.db"], "study.toml"),
+        (["study.toml", "--against", "ftp://b/x"], "--against: ftp:// is not one of s3://, gs://"),
         (["--store=a.db", "--", "true", "---", "true"], "--store: for a study only"),
         (["study.toml", "--against", "base.db", "--at-most=9s", "--shared"], "--at-most, --shared"),
     ],
 )
 def test_wrong_usage_is_one_line(
-    permille: Permille, powercap: Driver, arguments: list[str], words: str
+    permille: Permille, powercap: Driver, tmp_path: Path, arguments: list[str], words: str
 ) -> None:
+    if any("ftp://" in word for word in arguments):
+        write_study(tmp_path, "nap", source=NAP)
     finished = permille("gate", *arguments, code=2)
     assert words in finished.err
     assert len(finished.err.strip().splitlines()) == 1
@@ -147,3 +153,10 @@ def test_a_study_against_a_stored_baseline(
         "fails: nap, text-classification on rows.jsonl: "
         in permille(*gate, "--store", "head.db", code=4).out
     )
+
+    # The same baseline from object storage.
+    url = f"file://{tmp_path}/bucket"
+    with Store(tmp_path / "base.db") as store:
+        push(store, Bucket(url, creates=True))
+    stored = ("gate", "study.toml", "--against", url, "--store", "head.db", "--json")
+    assert permille(*stored, code=4).json == output

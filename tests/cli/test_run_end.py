@@ -4,11 +4,15 @@ from __future__ import annotations
 
 import argparse
 from pathlib import Path
+from typing import Any
 
 import pytest
 
-from permille.cli.run_end import _next_command, _not_made
+from permille.analysis.cell_summary import Summary
+from permille.analysis.summaries import summarise
+from permille.cli.run_end import _next_command, _not_made, _to_compare
 from permille.study.run.tally import RunTally
+from tests.records import cell, trial
 
 
 @pytest.mark.parametrize(
@@ -29,6 +33,18 @@ def test_the_proposed_command_reads_the_store_of_the_run(
     command = _next_command(["a", "b"], argparse.Namespace(store=Path(store), store_url=None))
     assert command.startswith("permille compare b a")
     assert (f"--store {store}" in command) is named
+
+
+def test_only_models_that_can_be_compared_are_proposed() -> None:
+    def summary(model: str, dataset: str = "reviews", **changed: Any) -> Summary:
+        one = cell(model, id=f"{model}-{dataset}", dataset=dataset)
+        (found,) = summarise([trial(uid=model, cell=one, **changed)], "compute")
+        return found
+
+    alone = summary("alone", "others")
+    failed = summary("failed", status="failed", reason="boom")
+    assert _to_compare([alone, summary("a"), failed]) == []
+    assert _to_compare([alone, summary("a"), failed, summary("b")]) == ["a", "b"]
 
 
 @pytest.mark.parametrize(

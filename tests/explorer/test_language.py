@@ -6,7 +6,7 @@ from __future__ import annotations
 import json
 import re
 import subprocess
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from importlib.metadata import entry_points
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, get_args
@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any, get_args
 import msgspec
 import pytest
 
-from permille.analysis import evidence_words, goodput, schedule_lag, slo
+from permille.analysis import evidence_words, goodput, schedule_lag, serving, slo
 from permille.analysis.audit import METHOD
 from permille.analysis.boundaries import METERED_ONLY
 from permille.analysis.summaries import summarise
@@ -26,6 +26,7 @@ from permille.records.cell import CellCategory
 from permille.records.energy import BOUNDARIES, Refused
 from permille.records.recording import Provenance
 from permille.records.trial import Protocol, Status
+from tests.analysis.test_token_split import of_trial, split, under_load
 from tests.conftest import PATIENCE_S
 from tests.explorer import sweep
 from tests.explorer.conftest import Tab, lent, until
@@ -132,16 +133,70 @@ def test_why_a_limit_cannot_be_told_is_translated_with_its_figures() -> None:
     untimed = AnswerTimes(n=1, whole_ns=(1,), first_ns=(None,), token_ns=(None,))
     missing = goodput.column_of(untimed, "ttft")
     assert isinstance(missing, Refused)
-    reasons = sorted(reason for reason in {*found, missing.reason} if reason is not None)
+    reasons = {reason for reason in {*found, missing.reason} if reason is not None}
     assert len(reasons) >= 12
-    # What has no translation would be marked as English, for which there is no document here.
-    words = json.dumps({"sentences": {}, "words": {"problem": CHINESE["words"]["problem"]}})
-    said = in_node(
-        f'(say.speak("zh", {words}), {json.dumps(reasons)}.map((r) => say.english(r, "problem")))'
-    )
-    for reason, chinese in zip(reasons, said, strict=True):
+    reasons |= {_of_failed_trials(count) for count in (1, 2)}
+    for reason, chinese in _in_chinese(reasons).items():
         assert HAN.search(chinese), reason
         assert re.findall(r"\d+", chinese.replace("p95", "")) or not re.search(r"\d", reason)
+
+
+def _of_failed_trials(count: int) -> str:
+    trials = [*sweep.load(4, 90.0, 0.4)]
+    for number in range(count):
+        failed = msgspec.structs.replace(
+            trials[0], uid=f"failed-{number}", repeat=3 + number, status="failed", reason="boom"
+        )
+        trials.append(failed)
+    (summary,) = summarise(trials, "compute")
+    (checked,) = slo.check(summary, [slo.Limit(name="latency_p95", most=1e9)]).checks
+    assert checked.reason is not None
+    assert "in no figure" in checked.reason
+    return checked.reason
+
+
+def _in_chinese(problems: Iterable[str]) -> dict[str, str]:
+    """Problems, each with what the page makes of it."""
+    listed = sorted(problems)
+    # What has no translation would be marked as English, for which there is no document here.
+    chosen = {
+        "sentences": {"{0}; {1}": CHINESE["sentences"]["{0}; {1}"]},
+        "words": {"problem": CHINESE["words"]["problem"]},
+    }
+    said = in_node(
+        f'(say.speak("zh", {json.dumps(chosen)}),'
+        f' {json.dumps(listed)}.map((r) => say.joined(r, "problem")))'
+    )
+    return dict(zip(listed, said, strict=True))
+
+
+@needs_node
+def test_why_tokens_have_no_figures_of_their_own_is_translated() -> None:
+    """What the analysis says of recordings, and joins."""
+    power = {"input_j": 0.05, "output_j": 1.5, "rest_w": 30.0}
+    apart = [(30 * i, 30 * i + 10, 30 * i + 30, 100, 21) for i in range(100)]
+    short_prompts = [(30 * i, 30 * i + 1, 30 * i + 30, 100, 21) for i in range(3)]
+    short_answers = [(30 * i, 30 * i + 10, 30 * i + 11, 100, 21) for i in range(3)]
+    steady = [(7 * i, 7 * i + 4, 7 * i + 20, 100, 20) for i in range(100)]
+    busy, polls = under_load(120)
+    varied = [(start, first, last, 100 + i % 2, 20) for i, (start, first, last, *_) in
+              enumerate(busy)]  # fmt: skip
+    found = [
+        split(short_prompts, 90, **power),
+        split(short_answers, 90, **power),
+        split(steady[:3], 30, **power),
+        split(steady, 700, **power),
+        split(varied, polls, **power),
+        split(apart, 3000, **power),
+        split(busy, polls, others_share=0.25, **power),
+        serving.token_split([of_trial(0, 0.9), of_trial(1, 1.1, method="windows")]),
+    ]
+    texts = {text for one in found if one for text in (one.problem, one.warning) if text}
+    assert len(texts) >= 5, texts
+    assert any("; " in text for text in texts)
+    for text, chinese in _in_chinese(texts).items():
+        assert HAN.search(chinese), text
+        assert not re.search("[a-z]{3}", chinese.replace("inferences", "")), chinese
 
 
 def test_every_place_has_its_name_but_for_cloud_regions_and_companies_grids() -> None:

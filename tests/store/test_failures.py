@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import sqlite3
 from pathlib import Path
 
@@ -35,6 +36,68 @@ def test_a_store_that_is_closed_while_it_is_read_is_not_called_damaged(
         list(reading)
     assert "closed" in str(raised.value)
     assert "damaged" not in str(raised.value)
+    assert "repair" not in str(raised.value)
+
+
+def _damage(path: Path, statement: str) -> None:
+    with contextlib.closing(sqlite3.connect(path)) as db, db:
+        db.execute(statement)
+
+
+def test_a_count_that_cannot_be_read_is_not_taken_for_missing_trials(tmp_path: Path) -> None:
+    path = tmp_path / "s.db"
+    with Store(path) as store:
+        store.add(trial())
+    _damage(path, "UPDATE rollup SET trials = 7")
+    lines: list[str] = []
+    with Store(path, readonly=True, damage=lines) as store:
+        # SQLITE_AUTH stands for any error that says nothing of the file.
+        store._db.set_authorizer(
+            lambda action, table, *_: (
+                sqlite3.SQLITE_DENY
+                if (action, table) == (sqlite3.SQLITE_READ, "totals")
+                else sqlite3.SQLITE_OK
+            )
+        )
+        with pytest.raises(StoreError) as raised:
+            list(store.trials())
+    assert "prohibited" in str(raised.value)
+    assert "repair" not in str(raised.value)
+    assert not any("cannot be found" in line for line in lines)
+
+
+def test_rows_next_to_damaged_ones_that_cannot_be_looked_up_are_not_left_out(
+    tmp_path: Path,
+) -> None:
+    path = tmp_path / "s.db"
+    with Store(path) as store:
+        for repeat in range(40):
+            store.add(trial(repeat=repeat))
+    _damage(path, "PRAGMA wal_checkpoint(TRUNCATE)")
+    with contextlib.closing(sqlite3.connect(path)) as db:
+        query = "SELECT rootpage FROM sqlite_master WHERE name = 'trial'"
+        (root,) = db.execute(query).fetchone()
+        (size,) = db.execute("PRAGMA page_size").fetchone()
+    with path.open("r+b") as file:
+        # An interior page, which ends its header with the number of its last child
+        # (sqlite.org/fileformat.html, 1.6).
+        file.seek((root - 1) * size)
+        header = file.read(12)
+        assert header[0] == 5
+        file.seek((int.from_bytes(header[8:]) - 1) * size)
+        file.write(b"\xff" * 100)
+
+    class Closing(list[str]):
+        def append(self, line: str) -> None:
+            super().append(line)
+            store._db.close()
+
+    lines = Closing()
+    store = Store(path, readonly=True, damage=lines)
+    with pytest.raises(StoreError) as raised:
+        list(store.trials())
+    assert lines
+    assert "closed" in str(raised.value)
     assert "repair" not in str(raised.value)
 
 

@@ -42,7 +42,7 @@ def plan(task: str, model: str) -> Plan:
 
 
 def foreseen(made: Plan, repeats: int, machine: Calibration) -> Forecast:
-    return forecast(made, {planned.cell.id: repeats for planned in made.cells}, machine)
+    return forecast(made, {planned.cell.id: repeats for planned in made.cells}, machine, 0.0)
 
 
 @pytest.mark.parametrize(
@@ -74,7 +74,7 @@ def test_what_is_left_to_run_is_counted_by_cell() -> None:
     assert seconds[dearest] > 2 * seconds[cheapest]
     due = dict.fromkeys(seconds, 0) | {cheapest: 1, dearest: 2}
     wanted = seconds[cheapest] + 2 * seconds[dearest]
-    assert forecast(made, due, THERE).seconds == pytest.approx(wanted)
+    assert forecast(made, due, THERE, 0.0).seconds == pytest.approx(wanted)
 
 
 def test_a_slow_memory_and_slow_arithmetic_are_bounds() -> None:
@@ -163,6 +163,14 @@ def test_each_trial_imports_libraries_whatever_its_models_size() -> None:
     )
     assert plain is not None
     assert slow == pytest.approx(plain + 3 * 20.0 * len(made.cells))
+
+
+def test_a_query_goes_on_for_as_long_as_the_meters_need() -> None:
+    made = plan("text-classification", MODEL)
+    due = {planned.cell.id: 2 for planned in made.cells}
+    usual, longer = (forecast(made, due, THERE, least_s).seconds for least_s in (0.001, 3600.0))
+    assert usual == foreseen(made, 2, THERE).seconds
+    assert longer == pytest.approx(2 * 3600.0 * len(made.cells))
 
 
 def test_a_batch_reads_the_weights_once() -> None:

@@ -363,7 +363,14 @@ def test_a_dry_run_forecasts_only_what_is_not_there_yet(
     assert (found["trials"], found["finished"]) == (4, 4)
     assert (found["expected"]["seconds"], found["expected"]["kwh"]) == (0, 0)
     words = permille("run", path, "--dry-run").out
+    assert "permille.db: nothing is left to run (--fresh starts over)" in words
+    # Jobs make what no machine has finished, whatever this one, a login node, is.
+    here = permille("run", path, "--dry-run", "--json", PERMILLE_METERS="estimate").json
+    assert here["finished"] == 0
+    slurm = ("--engine", "slurm")
+    words = permille("run", path, "--dry-run", *slurm, PERMILLE_METERS="estimate").out
     assert "4 trials are finished and in permille.db: nothing is left to run" in words
+    assert "(a new --store starts over)" in words
     more = permille("run", path, "--dry-run", "--json", "--repeats", "3").json
     assert (more["trials"], more["finished"]) == (6, 4)
     assert more["expected"]["seconds"] > 0

@@ -15,7 +15,7 @@ from permille.store import Store
 from permille.store.cloud import body
 from permille.store.cloud.bucket import Bucket
 from permille.study.engines.protocol import RunOptions, StudyRun
-from permille.study.engines.share import ShareJob, shares_of
+from permille.study.engines.share import TRIALS_FAILED, ShareJob, shares_of
 from permille.study.engines.slurm import _Wait
 from permille.study.plan import file
 from permille.study.plan.grid import Plan, make
@@ -25,6 +25,7 @@ from tests.study.test_nodes import Heard
 
 submitit = later("submitit", "slurm")
 FIXED, PRECISE = "repeats = 3", "precision = 0.05\nmax_repeats = 3"
+CRASHED = 1
 ONCE_MORE = ["failed", "invalid", None]
 THRICE = ["failed failed failed", "done", None]
 
@@ -58,15 +59,18 @@ def _waiting(plan: Plan, store: Store, heard: Heard, folder: Path) -> _Wait:
     ("plan", "tries", "code", "counts"),
     [
         # By (given up, failed, invalid, left out, lost).
-        (FIXED, ONCE_MORE, 1, (0, 1, 1, 1, 0)),
-        (FIXED, THRICE, 1, (1, 0, 0, 1, 0)),
+        (FIXED, ONCE_MORE, TRIALS_FAILED, (0, 1, 1, 1, 0)),
+        (FIXED, THRICE, TRIALS_FAILED, (1, 0, 0, 1, 0)),
         (FIXED, THRICE, None, (0, 0, 0, 0, 2)),
-        (FIXED, ["done", None, None], 1, (0, 0, 0, 0, 2)),
-        (PRECISE, ONCE_MORE, 1, (0, 1, 1, 0, 0)),
+        (FIXED, ["done", None, None], TRIALS_FAILED, (0, 0, 0, 0, 2)),
+        (PRECISE, ONCE_MORE, TRIALS_FAILED, (0, 1, 1, 0, 0)),
         (PRECISE, ONCE_MORE, 0, (0, 0, 0, 0, 0)),
-        (PRECISE, THRICE, 1, (1, 0, 0, 0, 0)),
+        (PRECISE, THRICE, TRIALS_FAILED, (1, 0, 0, 0, 0)),
         (PRECISE, THRICE, 0, (0, 0, 0, 0, 0)),
         (PRECISE, THRICE, None, (0, 0, 0, 0, 1)),
+        # After a traceback, Python exits with 1: a crash is no failed trial.
+        (FIXED, ["done", None, None], CRASHED, (0, 0, 0, 0, 2)),
+        (PRECISE, ["done", None, None], CRASHED, (0, 0, 0, 0, 1)),
     ],
     indirect=["plan"],
 )
@@ -92,7 +96,8 @@ def test_what_a_job_left_is_counted_by_its_end(
     assert found == counts
     assert any("was lost" in note for note in heard.notes) is (code is None)
     missing = [note for note in heard.notes if "missing" in note]
-    if tries[0] == "done":
+    assert any("ended (exit 1)" in note for note in heard.notes) is (code == CRASHED)
+    if tries[0] == "done" and code == TRIALS_FAILED:
         pair = " on ".join(shares_of(plan)[0].pair)
         assert missing == [f"2 trials of {pair} are still missing, although its job has ended"]
     else:

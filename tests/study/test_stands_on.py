@@ -252,6 +252,20 @@ def test_every_file_of_a_models_folder_counts_through_links_too(tmp_path: Path, 
     assert len(seen) == 3
 
 
+def test_a_folder_that_several_links_lead_to_is_read_once_by_its_own_name(tmp_path: Path) -> None:
+    model = tmp_path / "m"
+    for folder in (model / "own", model / "before", tmp_path / "elsewhere"):
+        folder.mkdir(parents=True)
+        (folder / "config.json").write_text("{}")
+    (model / "before" / "link").symlink_to(model / "own")
+    (model / "a").symlink_to(model / "own")
+    (model / "b").symlink_to(tmp_path / "elsewhere")
+    (model / "c").symlink_to(tmp_path / "elsewhere")
+    text = '[[models]]\nid = "m"\nbackend = "onnx"\ncategory = "task-specific"\npath = "m"\n'
+    names = ["before/config.json", "own/config.json", "b/config.json"]
+    assert list(opened(tmp_path, text).files) == names
+
+
 @pytest.mark.slow
 def test_an_adapter_whose_base_lies_elsewhere_is_refused(tmp_path: Path) -> None:
     (tmp_path / "m").mkdir()

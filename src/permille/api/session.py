@@ -14,7 +14,6 @@ computed before the end of the ``with`` block.
 from __future__ import annotations
 
 import contextlib
-import math
 import os
 import threading
 import time
@@ -34,9 +33,10 @@ from permille.energy import cross_check, phases
 from permille.errors import RecorderError, UsageError
 from permille.recorder.client import Recorder
 from permille.recorder.marker import Marker
+from permille.records import MOST
 from permille.records.energy import BOUNDARIES, Boundary
 from permille.records.recording import Recording, Span
-from permille.units import counted
+from permille.units import LONGEST_S, counted
 
 
 class Session:
@@ -363,10 +363,10 @@ def record(
         MeterError: on entering: no meter, or only an estimate although a measurement is required.
         RecorderError: on entering: another recording is running on this machine.
     """
-    if not (math.isfinite(idle) and idle >= 0):
-        raise UsageError(f"idle must be a number of seconds from 0 up, not {idle!r}")
-    if not (math.isfinite(pue) and pue >= 1):
-        raise UsageError(f"the PUE must be a number from 1 up, not {pue!r}")
+    if not 0 <= idle <= LONGEST_S:
+        raise UsageError(f"idle must be a number of seconds from 0 to {LONGEST_S}, not {idle!r}")
+    if not 1 <= pue <= MOST:
+        raise UsageError(f"the PUE must be a number from 1 to {MOST:g}, not {pue!r}")
     if boundary not in BOUNDARIES:
         raise UsageError(f"no boundary {boundary!r}; one of: {', '.join(BOUNDARIES)}")
     if require not in (None, "measured"):

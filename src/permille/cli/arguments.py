@@ -14,6 +14,7 @@ from permille.cli.object_storage import local_store
 from permille.cli.parser import Once
 from permille.errors import UsageError
 from permille.records.energy import BOUNDARIES
+from permille.units import LONGEST_S
 
 if TYPE_CHECKING:
     from permille.analysis.results import AddedImpacts
@@ -100,7 +101,7 @@ def whole_number(text: str) -> int:
 
 
 _UNITS = {"ms": 0.001, "s": 1, "m": 60, "h": 3600, "d": 86_400}
-_MOST = datetime.timedelta(days=30)
+_MOST = datetime.timedelta(seconds=LONGEST_S)
 
 
 def duration(text: str) -> datetime.timedelta:
@@ -133,8 +134,7 @@ def seconds(text: str) -> float:
     value = number(text)
     if not (math.isfinite(value) and value >= 0):
         raise argparse.ArgumentTypeError(f"{text!r} is not a number of seconds")
-    # time.sleep() raises an OverflowError from 2^63 ns on, in the midst of measuring.
-    if value > _MOST.total_seconds():
+    if value > LONGEST_S:
         raise argparse.ArgumentTypeError(f"{text!r} is more than {_MOST.days} days")
     return value
 

@@ -7,13 +7,14 @@ from collections.abc import Sequence
 from statistics import fmean
 
 from permille.analysis.boundaries import Bounded, within
-from permille.cli.engines import replicas_of
+from permille.cli.engines import replicas_of, starting_over
 from permille.cli.object_storage import called_store
 from permille.cli.sessions import rest_of
 from permille.cli.terminal import console, print_json
 from permille.escaping import plain
 from permille.meters.selection import open_all
 from permille.records import JsonOutput, Record
+from permille.records.recording import Domain
 from permille.records.trial import Trial
 from permille.store import Store
 from permille.study.plan.grid import Plan
@@ -95,7 +96,8 @@ def dry_run(plan: Plan, args: argparse.Namespace) -> int:
     if replicas_of(args) > 1:
         out.print(f"{counted(repeats, 'repeat')}, each on {replicas_of(args)} machines")
     if finished:
-        all_of_it = "" if sum(due.values()) else ": nothing is left to run (--fresh starts over)"
+        over = starting_over(args.engine)
+        all_of_it = "" if sum(due.values()) else f": nothing is left to run ({over} starts over)"
         there = counted(finished, "trial is", "trials are")
         out.print(plain(f"{there} finished and in {called_store(args)}{all_of_it}"), soft_wrap=True)
     for line in _cells(plan):
@@ -153,16 +155,23 @@ def _due(plan: Plan, repeats: int, args: argparse.Namespace, here: str) -> dict[
             for one in store.tried(plan.name, protocol, machines=replicas > 1)
         ]
     # Which machine an agent measures is only known once it is asked: what it made counts as due.
-    ledger = Ledger(tried, lambda cell: here, pool=args.pool, replicas=replicas)
+    # And a Slurm job is submitted for what no machine has finished (remainder.missing).
+    pool = args.pool or args.engine == "slurm"
+    ledger = Ledger(tried, lambda cell: here, pool=pool, replicas=replicas)
     return {cell: sum(ledger.missing(cell, repeat) for repeat in range(repeats)) for cell in due}
 
 
 def _fingerprint() -> str:
     """This machine's environment as a run would record it, with the meters that it would use."""
+    return describe(_domains()).fingerprint
+
+
+def _domains() -> list[Domain]:
+    """Those of the meters that a run would use."""
     # With PERMILLE_METERS: which meters are used is a part of the fingerprint.
     opened = open_all(None)
     try:
-        return describe(d for meter in opened.meters for d in meter.domains).fingerprint
+        return [domain for meter in opened.meters for domain in meter.domains]
     finally:
         opened.close()
 
@@ -181,12 +190,15 @@ def _expected(plan: Plan, due: dict[str, int], args: argparse.Namespace, here: s
     keys = [(p.cell.task, p.cell.dataset, p.cell.model) for p in plan.cells]
     # As below, a part of the cells would look like all of them.
     if not all(key in known for key in keys):
-        return Expected(basis="neither the store nor the published study has comparable trials")
+        return Expected(
+            basis="neither the store nor the published study has comparable trials of every cell"
+        )
     from permille.study.plan.calibration import MODEL, calibrate
+    from permille.study.run.trial import least_query_s
 
     # Last of all: it loads torch and measures for a few seconds.
     machine = calibrate(_device(plan))
-    rough = forecast(plan, due, machine)
+    rough = forecast(plan, due, machine, least_query_s(_domains()))
     basis = (
         "rough, may be several times off: the published study's seconds on an A100, scaled by a"
         f" replica of {MODEL} timed on {machine.device} here"

@@ -116,6 +116,12 @@ def replicas_of(args: argparse.Namespace) -> int:
     return int(args.replicas_of_block or 1)
 
 
+def starting_over(engine: str) -> str:
+    """What starts a study over with this engine."""
+    # SlurmEngine.check refuses --fresh.
+    return "a new --store" if engine == "slurm" else "--fresh"
+
+
 def as_run(plan: Plan, args: argparse.Namespace) -> Plan:
     """The plan as the engine's options have it run.
 

@@ -10,6 +10,7 @@ from permille.analysis.baseline import Gated, GatedCell, Key, gated
 from permille.analysis.comparable import OURS
 from permille.analysis.estimates import Interval, estimate_of
 from permille.analysis.gate import Verdict
+from permille.cli.object_storage import called_store, fetched_store
 from permille.cli.planning import load
 from permille.cli.terminal import print_json
 from permille.errors import MeterError, UsageError
@@ -66,8 +67,9 @@ def gate_study(args: argparse.Namespace) -> StudyGateOutput:
     """
     # A model from the Hub is the one in its cache: both sides were measured on this machine.
     plan = load(args.study_file, args.allow_path, fetch=False, modules=args.allow_module)
-    head, of_head = _head(args.store, plan, args.study_file)
-    base, of_base = _read(args.against, plan.name)
+    baseline = fetched_store(args.against, "--against")
+    head, of_head = _head(args, plan)
+    base, of_base = _read(baseline, plan.name)
     if not base:
         raise UsageError(f"{args.against} has no trials of the study {plan.name!r}")
     verdicts = gated(head, base, (of_head, of_base), args.boundary, args.max_increase)
@@ -84,17 +86,18 @@ def gate_study(args: argparse.Namespace) -> StudyGateOutput:
     return output
 
 
-def _head(path: Path, plan: Plan, study: str) -> tuple[list[Trial], dict[str, MachineSession]]:
+def _head(args: argparse.Namespace, plan: Plan) -> tuple[list[Trial], dict[str, MachineSession]]:
     """The trials of the study file as it is now: those of older code or settings do not count."""
     protocols = plan.protocols
-    trials, sessions = _read(path, plan.name)
+    trials, sessions = _read(args.store, plan.name)
     trials = [trial for trial in trials if trial.protocol == protocols.get(trial.cell.id)]
     # Left out instead, a cell whose code has changed would be judged by none of its trials.
     missing = protocols.keys() - {trial.cell.id for trial in trials}
     if missing:
+        study, store = args.study_file, called_store(args)
         raise UsageError(
-            f"{path} has no trials of {counted(len(missing), 'cell')} of {study} as it is now:"
-            f" run permille run {study} --store {path}"
+            f"{store} has no trials of {counted(len(missing), 'cell')} of {study} as it is now:"
+            f" run permille run {study} --store {store}"
         )
     return trials, sessions
 

@@ -20,8 +20,8 @@ _FILES_ONLY = ("import", "store")
 _SHOWN = 5
 
 
-def local_store(named: str) -> tuple[Path, str | None]:
-    """The file of a store, and its URL if it is in object storage.
+def local_store(named: str, option: str = "--store") -> tuple[Path, str | None]:
+    """The file of a store that an ``option`` names, and its URL if it is in object storage.
 
     Raises:
         UsageError: the URL is not usable.
@@ -34,7 +34,7 @@ def local_store(named: str) -> tuple[Path, str | None]:
 
     if not is_url(named):
         known = ", ".join(f"{scheme}://" for scheme in SCHEMES)
-        raise UsageError(f"--store: {named.partition('://')[0]}:// is not one of {known}")
+        raise UsageError(f"{option}: {named.partition('://')[0]}:// is not one of {known}")
     url = check_url(named)
     return local_path(url, cache_folder()), url
 
@@ -49,22 +49,40 @@ def fetch(command: str, args: argparse.Namespace) -> None:
     url: str = args.store_url
     if command in _FILES_ONLY:
         raise UsageError(f"permille {command} works on files: {url} is in object storage")
+    # Only a run may begin a store: for a reading command, a folder that is not there is a typing
+    # error.
+    _fetch(args.store, url, creates=command == "run")
+
+
+def fetched_store(named: str, option: str) -> Path:
+    """The file of a further store, which an ``option`` names; if it is in object storage, brought
+    up to date.
+
+    Raises:
+        UsageError: the URL is not usable.
+        StoreError: the bucket cannot be read.
+    """
+    path, url = local_store(named, option)
+    if url is not None:
+        _fetch(path, url, creates=False)
+    return path
+
+
+def _fetch(path: Path, url: str, *, creates: bool) -> None:
     from permille.escaping import plain
     from permille.store.cloud.bucket import Bucket
     from permille.store.cloud.mirror import pull
 
-    # Only a run may begin a store: for a reading command, a folder that is not there is a typing
-    # error.
-    bucket = Bucket(url, creates=command == "run")
+    bucket = Bucket(url, creates=creates)
     try:
         # The permissions with which folders of a cache are to be created (XDG Base Directory
         # Specification, specifications.freedesktop.org/basedir-spec/latest).
-        args.store.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
+        path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
     except OSError as error:
         raise StoreError(
-            f"cannot create {args.store.parent}: {error.strerror}; name another with PERMILLE_CACHE"
+            f"cannot create {path.parent}: {error.strerror}; name another with PERMILLE_CACHE"
         ) from error
-    pulled = pull(args.store, bucket)
+    pulled = pull(path, bucket)
     for line in pulled.problems[:_SHOWN]:
         print(plain(f"permille: {url}: {line[:300]}"), file=sys.stderr)
     if pulled.refused > _SHOWN:

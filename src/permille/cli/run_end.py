@@ -8,11 +8,13 @@ from collections.abc import Iterator, Sequence
 
 from permille.analysis.answer import answers
 from permille.analysis.cell_summary import Summary
+from permille.analysis.comparable import place
 from permille.analysis.results import Results, result_rows
 from permille.analysis.summaries import summarise
 from permille.carbon.settings import CarbonSettings
 from permille.cli.arguments import default_store
 from permille.cli.commands.results import show
+from permille.cli.engines import starting_over
 from permille.cli.missing_meters import notable
 from permille.cli.object_storage import called_store
 from permille.cli.source import reference_sentences
@@ -102,8 +104,16 @@ def _close(
         )
     if tally.kept:
         say(f"{_trials(tally.kept)} already finished")
-    # dict.fromkeys: each model once, in the study's order.
-    say(f"next: {_next_command(list(dict.fromkeys(s.cell.model for s in summaries)), args)}")
+    say(f"next: {_next_command(_to_compare(summaries), args)}")
+
+
+def _to_compare(summaries: Sequence[Summary]) -> list[str]:
+    """Models, in the study's order, that can be compared with each other; none if no two can."""
+    models: dict[tuple[str, ...], dict[str, None]] = {}
+    for summary in summaries:
+        if summary.energy is not None:
+            models.setdefault(place(summary), {})[summary.cell.model] = None
+    return next((list(names) for names in models.values() if len(names) > 1), [])
 
 
 def _next_command(models: Sequence[str], args: argparse.Namespace) -> str:
@@ -121,17 +131,15 @@ def _next_command(models: Sequence[str], args: argparse.Namespace) -> str:
 def _not_made(tally: RunTally, engine: str) -> Iterator[tuple[str, str]]:
     """What became of the trials that this run did not make, with the style to print it in."""
     if tally.given_up:
-        # SlurmEngine.check refuses --fresh.
-        over = "a new --store" if engine == "slurm" else "--fresh"
         yield (
             f"{counted(tally.given_up, 'trial')} failed three times and will not be retried; once"
-            f" the cause is fixed, start over with {over}",
+            f" the cause is fixed, start over with {starting_over(engine)}",
             "red",
         )
     if tally.left_out:
         yield (
-            f"{_trials(tally.left_out)} skipped in this run: their models fail for the same reason"
-            " each time",
+            f"{_trials(tally.left_out)} skipped in this run, because a model fails for the same"
+            " reason each time",
             "red",
         )
     if tally.lost:

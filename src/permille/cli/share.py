@@ -21,7 +21,7 @@ from permille.interrupts import Interrupted
 
 
 def main() -> int:
-    """Make the share's trials; the exit code is that of ``permille run``."""
+    """Make the share's trials; the exit code: that of ``permille run``, or ``TRIALS_FAILED``."""
     shard, digest, url, _, *words = sys.argv[1:]
     # The job's manager sends these to every process of a job; its own handler ends this one.
     signal.signal(signal.SIGUSR1, signal.SIG_IGN)
@@ -47,6 +47,7 @@ def _run(shard: str, digest: str, url: str, words: list[str]) -> int:
     from permille.study.engines.local import engine
     from permille.study.engines.messages import digest_of
     from permille.study.engines.protocol import StudyRun
+    from permille.study.engines.share import TRIALS_FAILED
 
     args = make_parser("run", run).parse(words, argparse.Namespace(command=[], words=words))
     # The words are those of the whole run: this job has a part of the study and a store of its own,
@@ -67,7 +68,7 @@ def _run(shard: str, digest: str, url: str, words: list[str]) -> int:
         with measuring_store(args) as store:
             store.advance(starts)
             study = StudyRun(plan, store, run_options(args), RunReport(plan, store, args))
-            return 0 if engine.run(study).tally.complete else 1
+            return 0 if engine.run(study).tally.complete else TRIALS_FAILED
 
 
 def _rounds(text: bytes) -> dict[tuple[str, ...], int]:

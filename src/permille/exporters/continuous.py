@@ -11,6 +11,7 @@ from collections import Counter
 from collections.abc import Callable, Set
 from typing import Any, NamedTuple
 
+from permille.analysis.comparable import OURS
 from permille.analysis.results import ResultRow, Results
 from permille.errors import UsageError
 from permille.exporters import Export, ExportRequest
@@ -51,8 +52,8 @@ class Continuous:
         for name, count in Counter(point.name for point in points).items():
             if count > 1:
                 raise UsageError(
-                    f"{count} figures are called {name!r}, of several studies or machines: choose"
-                    " one with --study, or export each machine's store"
+                    f"{count} figures are called {name!r}, of several studies, machines or"
+                    " settings: choose one with --study, or export each machine's store"
                 )
         text = json.dumps(self._document(points), indent=2, ensure_ascii=False)
         return Export(text.encode() + b"\n", len(points), notes)
@@ -65,7 +66,11 @@ def _points(row: ResultRow, results: Results) -> list[EnergyPoint]:
         return []
     # Only what a benchmark measures: the services find its history by this name, and another number
     # of trials must not begin a new one. Three names of 200 characters fit into Bencher's 1,024.
-    subject = f"{shown(row.model)}: {shown(row.task)} on {shown(row.dataset)}"
+    # Another tool's runs with another batch size are another experiment (comparable.place). In a
+    # study it is a setting, and the history is to show what changing it does.
+    is_apart = row.source != OURS and row.batch_size is not None
+    batch = f", batches of {row.batch_size}" if is_apart else ""
+    subject = f"{shown(row.model)}: {shown(row.task)} on {shown(row.dataset)}{batch}"
     basis = f"{boundary_text(results, row)}, {provenance_text(row)}"
     return [
         EnergyPoint(

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Iterable, Set
+from collections.abc import Iterable, Sequence, Set
 from typing import Any
 
 from permille.analysis.results import ResultRow, Results
@@ -44,7 +44,7 @@ class MlBom:
         rows, notes = whole_rows(results)
         if not rows:
             return Export(b"", 0, notes)
-        facts = _facts(rows[0], request)
+        facts = _facts(rows, request)
         bom = _document(named(rows[0]), facts)
         bom["metadata"]["component"]["modelCard"] = _card(rows, results, facts)
         text = json.dumps(bom, indent=2, ensure_ascii=False, allow_nan=False)
@@ -55,14 +55,16 @@ class MlBom:
 exporter = MlBom()
 
 
-def _facts(row: ResultRow, request: ExportRequest) -> ModelFacts:
-    """Of the newest finished trial."""
-    trials = list(finished_of(row, request.trials()))
-    return trials[-1].facts if trials else ModelFacts()
+def _facts(rows: Sequence[ResultRow], request: ExportRequest) -> list[ModelFacts]:
+    """Those of the newest finished trial of each row."""
+    trials = list(request.trials())
+    of_rows = [list(finished_of(row, trials)) for row in rows]
+    return [finished[-1].facts for finished in of_rows if finished]
 
 
-def _document(name: str, facts: ModelFacts) -> dict[str, Any]:
-    """The document with the model and the digests of its files."""
+def _document(name: str, facts: Sequence[ModelFacts]) -> dict[str, Any]:
+    """The document with the model and the digests of its files: a file that differs between the
+    rows, such as that of another revision, once for each digest."""
     with extra("cyclonedx", "export cyclonedx"):
         from cyclonedx.model import HashAlgorithm, HashType
         from cyclonedx.model.bom import Bom
@@ -77,7 +79,7 @@ def _document(name: str, facts: ModelFacts) -> dict[str, Any]:
             bom_ref=f"file-{at}",
             hashes=[HashType(alg=HashAlgorithm.SHA_256, content=digest)],
         )
-        for at, (file, digest) in enumerate(sorted(facts.files.items()))
+        for at, (file, digest) in enumerate(sorted({f for one in facts for f in one.files.items()}))
         # One that is none, in a foreign store, would make the whole document invalid.
         if _SHA256.fullmatch(digest)
     ]
@@ -90,14 +92,15 @@ def _document(name: str, facts: ModelFacts) -> dict[str, Any]:
     return document
 
 
-def _card(rows: list[ResultRow], results: Results, facts: ModelFacts) -> dict[str, Any]:
-    architecture = facts.architecture
+def _card(rows: list[ResultRow], results: Results, facts: Sequence[ModelFacts]) -> dict[str, Any]:
+    architectures = {one.architecture for one in facts if one.architecture}
     datasets = dict.fromkeys(shown(row.dataset) for row in rows)
-    # The schema has room for one task. Which figure is of which is in its properties.
+    # The schema has room for one task and one architecture. The properties of a figure say of which
+    # task it is.
     tasks = {shown(row.task) for row in rows}
     parameters = {
         **({"task": tasks.pop()} if len(tasks) == 1 else {}),
-        **({"modelArchitecture": shown(architecture)} if architecture else {}),
+        **({"modelArchitecture": shown(architectures.pop())} if len(architectures) == 1 else {}),
         "datasets": [{"type": "dataset", "name": name} for name in datasets],
     }
     consumptions = [_consumption(row, results) for row in rows]

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
 import sqlite3
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
@@ -120,7 +119,9 @@ class SealedRows:
             counted, sealed = counted + 1, added([sealed, row.seal])
         try:
             whole = total(self._db, "trial") == (counted, sealed)
-        except (DamageError, sqlite3.DatabaseError):
+        except (DamageError, sqlite3.DatabaseError) as error:
+            if isinstance(error, sqlite3.Error) and not is_corrupt(error):
+                raise
             whole = False
         if not whole:
             self.say("some stored trials cannot be found")
@@ -242,10 +243,13 @@ class SealedRows:
         """The rows next to damaged ones: each is looked up by its number."""
         rows = []
         for number in numbers:
-            with contextlib.suppress(sqlite3.DatabaseError):
+            try:
                 rows += self._db.execute(
                     f"{_SELECT} WHERE id = ?{where}", (number, *matching.values())
                 ).fetchall()
+            except sqlite3.DatabaseError as error:
+                if not is_corrupt(error):
+                    raise
         return rows
 
     def row(self, uid: str) -> Row | None:

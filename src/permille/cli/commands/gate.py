@@ -100,9 +100,8 @@ def _add_study(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument(
         "--against",
-        type=Path,
         metavar="STORE",
-        help="the store of the baseline, from this machine",
+        help="the store of the baseline, from this machine: a file or URL, as for --store",
     )
 
 

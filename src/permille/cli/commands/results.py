@@ -34,6 +34,7 @@ from permille.cli.table import results_table
 from permille.cli.terminal import console, print_json, say_last
 from permille.collector import without_collector
 from permille.energy.disturbance import OVER_TRIALS
+from permille.errors import UsageError
 from permille.escaping import plain
 from permille.units import (
     format_energy_j,
@@ -74,8 +75,10 @@ def run(args: argparse.Namespace) -> int:
     """Print the table.
 
     Raises:
-        UsageError: there are results, and none of the task.
+        UsageError: there are results, and none of the task; or options contradict each other.
     """
+    if args.json and args.explain:
+        raise UsageError("--explain is a part of the table, which --json replaces: leave one out")
     # A wrong region or lifespan is refused before a large store is read.
     carbon = carbon_of(args)
     added = impacts_of(args, carbon)

@@ -20,6 +20,7 @@ from permille.cli.run_end import show_results
 from permille.cli.run_report import RunReport, go_on
 from permille.cli.streams import drop_output, is_output_lost
 from permille.cli.trial_lines import TrialLine
+from permille.errors import UsageError
 from permille.interrupts import Interrupted, Interrupts
 from permille.study.engines.protocol import StudyRun
 
@@ -111,6 +112,11 @@ def run(args: argparse.Namespace) -> int:
 
 
 def _run(args: argparse.Namespace) -> int:
+    if args.json and args.json_lines:
+        raise UsageError(
+            "--json and --json-lines both print to standard output: leave one out (permille results"
+            " --json prints the results afterwards)"
+        )
     if args.find_knee:
         from permille.cli.knee import run_knee
 

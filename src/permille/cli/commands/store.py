@@ -67,6 +67,8 @@ def configure(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "stores",
         nargs="*",
+        # Without a default, argparse calls it required where it lists what is missing.
+        default=[],
         # Files alone: machines that share a store in object storage have nothing to merge.
         type=Path,
         metavar="STORE",

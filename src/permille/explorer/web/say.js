@@ -96,6 +96,19 @@ export function english(text, kind = "") {
 }
 
 /**
+ * Sentences of one kind that the figures have joined by semicolons, each in the reader's language
+ * where it has a translation.
+ * @param {string} text
+ * @param {string} kind
+ * @returns {Child}
+ */
+export const joined = (text, kind) =>
+  text
+    .split("; ")
+    .map((part) => english(part, kind))
+    .reduce((before, part) => say`${before}; ${part}`);
+
+/**
  * The translation of a sentence that has values in it, by the one of its kind that has {0}, {1}, …
  * in their places; "" where there is none.
  * @param {string} kind

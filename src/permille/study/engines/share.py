@@ -21,6 +21,10 @@ from permille.study.plan.sharding import Pair, deal
 # the job must be queued again by then.
 END_S = 60.0
 """Seconds for an interrupted job to end its worker and its recorder."""
+# Not 1, as of permille run: Python exits with that after a traceback, and a job that crashed would
+# look like one that has tried all of its trials.
+TRIALS_FAILED = 10
+"""The exit code of a share that did all of its work, and some of whose trials failed."""
 
 
 class Share(NamedTuple):
@@ -74,7 +78,7 @@ class ShareJob:
         self._process: subprocess.Popen[bytes] | None = None
 
     def __call__(self) -> int:
-        """Run it; the exit code of ``permille run``."""
+        """Run it; the exit code: that of ``permille run``, or :data:`TRIALS_FAILED`."""
         self._process = subprocess.Popen(
             [
                 *(sys.executable, "-P", "-m", "permille.cli.share"),

@@ -27,7 +27,8 @@ from permille.study.engines.messages import digest_of
 from permille.study.engines.protocol import EngineOption, RunOutcome, StudyRun, Watch
 from permille.study.engines.remainder import missing, not_made
 from permille.study.engines.share import Share, ShareJob, Starts, part_of, shares_of
-from permille.study.engines.slurm_queue import ENDED, SlurmQueue, is_named, outside_of_a_job, queued
+from permille.study.engines.slurm_jobs import SlurmJobs
+from permille.study.engines.slurm_queue import is_named, outside_of_a_job
 from permille.study.engines.submissions import Submissions, Submitted
 from permille.study.run.required import require_measured
 from permille.study.run.schedule import most_repeats
@@ -107,7 +108,7 @@ class _Wait:
         self._folder = folder
         self._cluster = cluster
         self._poll_s = poll_s
-        self._queue = SlurmQueue()
+        self._jobs = SlurmJobs(folder / "jobs", cluster)
         self._shares = shares_of(run.plan)
         self._submissions = Submissions(
             folder, run.plan.name, [share.folder for share in self._shares]
@@ -134,12 +135,12 @@ class _Wait:
         repeats = range(most_repeats(self._run.plan.settings))
         due = missing(self._run, repeats)
         self._tally.kept = len(self._run.plan.cells) * len(repeats) - sum(due.values())
-        jobs = self._jobs(due)
+        jobs = self._found_or_submitted(due)
         with self._run.listener.measuring(
             due, len(repeats), self._tally, at_once=_at_once(self._run.options.engine, jobs)
         ) as watch:
             while jobs:
-                ended = all(map(self._ended, jobs.values()))
+                ended = all(map(self._jobs.ended, jobs.values()))
                 self._fetch(watch)  # once more after the last has ended
                 if ended:
                     break
@@ -155,7 +156,7 @@ class _Wait:
     def _account(self, share: Share, job: Any, repeats: range) -> None:
         """Count what a job that has ended did not make."""
         note, pair = self._run.listener.note, " on ".join(share.pair)
-        reason = self._failure(job)
+        reason = self._jobs.failure(job)
         if reason is not None:
             note(f"the job of {pair} {reason}")
         part = part_of(self._run.plan, share.pair)
@@ -181,7 +182,7 @@ class _Wait:
                 trials = counted(left.unexplained, f"trial of {pair} is", f"trials of {pair} are")
                 note(f"{trials} still missing, although its job has ended")
 
-    def _jobs(self, due: Mapping[str, int]) -> dict[Share, Any]:
+    def _found_or_submitted(self, due: Mapping[str, int]) -> dict[Share, Any]:
         """The jobs of an earlier run, if they are still running; else new ones of what is
         missing."""
         by_folder = {share.folder: share for share in self._shares}
@@ -194,7 +195,7 @@ class _Wait:
                 )
             self._run.listener.note(f"waiting for the jobs of an earlier run, {earlier.jobs[0]} …")
             return {
-                by_folder[folder]: self._job(id)
+                by_folder[folder]: self._jobs.job(id)
                 for id, folder in zip(earlier.jobs, earlier.folders, strict=True)
             }
         shares = [
@@ -306,51 +307,7 @@ class _Wait:
     def _submitted(self) -> Submitted | None:
         """The jobs of an earlier run of which one is still running; None if there are none."""
         recorded = self._submissions.recorded()
-        return next((one for one in recorded if self._any_is_left(one.jobs)), None)
-
-    def _any_is_left(self, ids: Sequence[str]) -> bool:
-        """Whether one of an earlier run's jobs is still waiting or running."""
-        left = [job for id in ids if not _has_result(job := self._job(id))]
-        if self._cluster != "slurm":
-            return any(not job.done() for job in left)
-        ids_left = queued() if left else frozenset[str]()
-        # If Slurm does not answer, they may be running: new jobs would measure the same at once.
-        return ids_left is None or any(job.job_id in ids_left for job in left)
-
-    def _job(self, id: str) -> Any:
-        import submitit
-
-        kind = submitit.LocalJob if self._cluster == "local" else submitit.SlurmJob
-        return kind(self._folder / "jobs", id)
-
-    def _ended(self, job: Any) -> bool:
-        """Whether a job has left a result, or has left the queue without one. submitit would ask
-        for the state that Slurm's accounting knows, which not every cluster has."""
-        if self._cluster != "slurm":
-            return bool(job.done())
-        return _has_result(job) or not self._queue.holds(job.job_id)
-
-    def _failure(self, job: Any) -> str | None:
-        """Why a job did not do its share; None if it did, or if only trials failed."""
-        import submitit
-
-        slurm = self._cluster == "slurm"
-        if slurm and not _has_result(job):
-            return f"was lost: {_end_text(self._queue.end_of(job.job_id))}{_tail(job)}"
-        try:
-            code = job.result()
-        except (
-            submitit.core.utils.UncompletedJobError,
-            submitit.core.utils.FailedJobError,
-        ) as error:
-            return f"was lost: {' '.join(str(error).split())[:300]}"
-        # 1: trials failed, which have arrived like all others.
-        if code in (0, 1):
-            return None
-        # Slurm may kill a model that needs too much memory, but not the job that started it.
-        state = self._queue.end_of(job.job_id) if slurm else None
-        known = f"; {_end_text(state)}" if ENDED.get(state or "") else ""
-        return f"ended (exit {code}){known}{_tail(job)}"
+        return next((one for one in recorded if self._jobs.any_is_left(one.jobs)), None)
 
     def _fetch(self, watch: Watch) -> None:
         for bucket in self._buckets.values():
@@ -372,27 +329,6 @@ class _Wait:
 
 def _at_once(options: Mapping[EngineOption, str], jobs: Mapping[Share, Any]) -> int:
     return max(1, min(len(jobs), int(options.get("machines", len(jobs)))))
-
-
-def _has_result(job: Any) -> bool:
-    return bool(job.paths.result_pickle.exists())
-
-
-def _end_text(state: str | None) -> str:
-    """What Slurm knows of the end of a job."""
-    if state is None:
-        return "it is no longer in Slurm's queue, and Slurm does not know how it ended"
-    return f"Slurm's state of it is {state}" + (f" ({ENDED[state]})" if ENDED[state] else "")
-
-
-def _tail(job: Any) -> str:
-    """The end of what a job wrote, as the end of a sentence; empty if it wrote nothing."""
-    try:
-        text = job.stderr() or ""
-    except OSError as error:
-        text = str(error)
-    last = " ".join(text.strip().splitlines()[-2:])[-300:]
-    return f"; its last lines: {last}" if last else ""
 
 
 engine = SlurmEngine()

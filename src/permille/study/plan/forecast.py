@@ -32,9 +32,11 @@ class Forecast(Record):
     kwh: float | None
 
 
-def forecast(plan: Plan, trials: Mapping[str, int], calibration: Calibration) -> Forecast:
+def forecast(
+    plan: Plan, trials: Mapping[str, int], calibration: Calibration, least_query_s: float
+) -> Forecast:
     """Seconds and kWh of so many ``trials`` of each cell, by its id: idle baseline, loading,
-    warm-up and queries."""
+    warm-up and queries, which go on for ``least_query_s``."""
     known = published()
     reference = known["text-classification", DATASET, MODEL].seconds
     total_s = 0.0
@@ -52,7 +54,8 @@ def forecast(plan: Plan, trials: Mapping[str, int], calibration: Calibration) ->
         warmup_s = min(protocol.warmup_max * call_s, WARMUP_S + call_s)
         # Each trial's process imports the libraries for itself.
         load_s = calibration.import_s + published_cell.params * calibration.load_s_per_param
-        trial_s = protocol.idle_s + load_s + warmup_s + protocol.inferences * one_s
+        query_s = max(protocol.inferences * one_s, least_query_s)
+        trial_s = protocol.idle_s + load_s + warmup_s + query_s
         total_s += trials[cell.id] * trial_s
     power_w = calibration.power_w
     return Forecast(

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import importlib.util
 import os
+from collections import deque
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -291,14 +292,21 @@ def _files(path: Path, key: str) -> dict[str, Path]:
 
 
 def _below(folder: Path) -> Iterator[Path]:
-    """The files in a folder's tree, following links to folders, each folder once."""
+    """The files in a folder's tree, then in folders that only links lead to, each folder once."""
     visited: set[Path] = set()
-    for root, folders, names in os.walk(folder, followlinks=True):
-        # os.walk() does not notice a link to a folder above, and would follow it without an end:
-        # https://docs.python.org/3/library/os.html#os.walk
-        visited.add(Path(root).resolve())
-        folders[:] = [n for n in sorted(folders) if Path(root, n).resolve() not in visited]
-        yield from (p for n in sorted(names) if (p := Path(root, n)).is_file())
+    # A model is chosen by the names of its files: by the first link to a folder within the tree,
+    # they would have others than their own.
+    tops = deque([folder])
+    while tops:
+        for root, folders, names in os.walk(tops.popleft()):
+            here = Path(root).resolve()
+            if here in visited:
+                folders.clear()
+                continue
+            visited.add(here)
+            folders.sort()
+            tops += [p for n in folders if (p := Path(root, n)).is_symlink()]
+            yield from (p for n in sorted(names) if (p := Path(root, n)).is_file())
 
 
 def _facts(files: Mapping[str, Path], entry: ModelEntry, backend: Backend, at: str) -> ModelFacts:

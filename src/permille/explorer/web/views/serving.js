@@ -3,7 +3,7 @@
 import { clean, h, table } from "../dom.js";
 import { perToken, perUnit } from "../figures.js";
 import { ends, joule, NONE, number, percent, seconds } from "../format.js";
-import { english, say } from "../say.js";
+import { joined, say } from "../say.js";
 import { within } from "../shared.js";
 
 /** @import { Cell, PageServing } from "../document" */
@@ -69,7 +69,7 @@ export function servingSection(cell, setting) {
         ? h(
             "p",
             { class: "note" },
-            say`Input and output tokens apart: ${english(clean(text, 400), "problem")}.`,
+            say`Input and output tokens apart: ${joined(clean(text, 400), "problem")}.`,
           )
         : null,
     ),
