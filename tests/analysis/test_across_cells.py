@@ -9,10 +9,17 @@ from typing import Any
 
 import pytest
 
-from permille.analysis.across_cells import GroupHalf, draws_of, half_of_sum
+from permille.analysis.across_cells import (
+    CellInMean,
+    GroupHalf,
+    draws_of,
+    half_of_sum,
+    mean_of,
+)
 from permille.analysis.compare import compare
 from permille.analysis.comparison import Comparison
 from permille.analysis.evidence_words import ONE_SESSION
+from permille.analysis.rerun import of_values, rerun
 from permille.analysis.summaries import summarise
 from permille.records.energy import Estimate
 from permille.records.trial import Stopping, Trial
@@ -207,6 +214,27 @@ def test_a_stopped_cell_of_one_session_is_as_uncertain_as_one_session_of_others(
     over, alone = (halves(cell.ratio)[0] for cell in found.cells)
     expected = math.hypot(alone, over * (1 + math.sqrt(3))) / 2
     assert halves(found.ratio) == pytest.approx((expected, expected))
+
+
+def test_a_mean_is_widened_as_the_cell_that_is_widened_most() -> None:
+    found = compared(on("x", SHIFTED, SESSIONS), on("y", SHIFTED, SESSIONS, rerun_precision=0.9))
+    plain, widened = (halves(cell.ratio)[0] for cell in found.cells)
+    assert widened > 1.1 * plain
+    assert halves(found.ratio)[0] == pytest.approx(widened)
+
+
+def test_the_edges_of_cells_of_the_same_sessions_are_independent() -> None:
+    means = tuple(of_values(name, [log]) for name, log in zip("abc", (0.1, 0.2, 0.4), strict=True))
+    one = Estimate(value=1.0, low=0.5, high=2.0)
+    of = CellInMean(one, (0.0, 0.0), 0.3, means, 1.0, frozenset("abc"))
+    over = rerun(means).half
+    assert over is not None
+    assert halves(mean_of([of, of]))[0] == pytest.approx(math.hypot(over, 0.3 / math.sqrt(2)))
+
+
+def test_a_cell_without_an_interval_leaves_the_mean_without_one() -> None:
+    found = compared(on("x", SHIFTED, SESSIONS), on("y", [2.0], ["s0"]))
+    assert (found.ratio.low, found.ratio.high) == (None, None)
 
 
 def covered(session_sd: float, seed: int, cells: Sequence[Sequence[str]]) -> bool:

@@ -137,6 +137,8 @@ def test_the_intervals_of_a_roll_up_give_the_draws_that_they_are_made_of() -> No
     kept = figure(kept=of.intervals().packed())
     assert kept.for_ratio() == of.for_ratio()
     assert of.for_ratio()[0] == 3
+    two = tuple(BlockPlace(f"s{i // 2}", i) for i in range(3))
+    assert figure(places=two).for_ratio()[0] == 2
     backwards = SumsIntervals(
         value=1.0, low=0.0, high=0.5, spread_low=0.0, spread_high=0.5, selection_factor=1.0,
         sessions=3, machines=1,

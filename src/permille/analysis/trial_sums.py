@@ -278,4 +278,4 @@ def _as_draws(sessions: int, machines: int, value: float, half: float) -> Draws 
 def _half_width(draws: Draws) -> float:
     """Of the mean, by Student's t; 0 where there is none."""
     n, _, sd = draws
-    return 0.0 if sd is None or n < 2 else student_t(n - 1) * sd / math.sqrt(n)
+    return 0.0 if sd is None else student_t(n - 1) * sd / math.sqrt(n)
