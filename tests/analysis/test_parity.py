@@ -77,6 +77,20 @@ def test_what_a_session_changes_in_every_cell_does_not_average_out() -> None:
     assert partly.high - partly.value > (one.high - one.value) / math.sqrt(2)
 
 
+def test_a_cell_of_one_session_may_lie_as_far_off_as_one_session_of_the_others() -> None:
+    """Relative to its energy, which is another one."""
+    several = of_sessions({"a0": 1.0, "a1": 1.2, "a2": 0.9}, "x", 40.0)
+    session = of_sessions({"b0": 1.0}, "y", 400.0)
+    one = replace(session, n=2, sd=session.mean / 100)
+    found, alone, over = mean_of_cells([several, one]), one.spread(), several.spread()
+    assert found.high is not None
+    assert alone.high is not None
+    assert over.high is not None
+    shift = (over.high / over.value - 1) * math.sqrt(3) * one.mean
+    halves = (alone.high - alone.value, over.high - over.value, shift)
+    assert found.high - found.value == pytest.approx(math.hypot(*halves) / 2, rel=0.01)
+
+
 def test_stopped_cells_of_the_same_sessions_are_not_independent() -> None:
     """A stopping rule's interval is over trials, and the sessions change all cells alike."""
     drift = {f"s{i}": f for i, f in enumerate((1.0, 1.2, 0.9))}

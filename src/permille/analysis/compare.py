@@ -69,10 +69,11 @@ def _in_mean(a: Side, b: Side, ratio: Estimate) -> CellInMean:
 
 
 def _of_either(a: Sums, b: Sums) -> frozenset[str]:
-    """The sessions of both sides of a ratio that is not paired; none if neither has several, and
-    the trials of a session are independent."""
+    """The sessions of both sides of a ratio that is not paired; none if each side has its own
+    one."""
+    names = a.session_names | b.session_names
     several = len(a.session_names) > 1 or len(b.session_names) > 1
-    return a.session_names | b.session_names if several else frozenset()
+    return names if several or len(names) == 1 else frozenset()
 
 
 def _cell_ratios(pairs: Sequence[tuple[Summary, Summary]]) -> tuple[list[CellRatio], list[str]]:
@@ -139,10 +140,11 @@ class Side(Protocol):
 def ratio(a: Side, b: Side) -> Estimate:
     """The energy of ``a`` divided by that of ``b``, with the uncertainty that does not cancel.
 
-    The spread is that of the trials. The accuracy of the same meter on the same domain is the same
-    error on both sides and cancels; that of different meters does not. An estimate has two
-    coefficients, for time and for work, with independent uncertainties, which do not cancel as far
-    as the two sides divide their energy differently between them.
+    The spread is that of the blocks of both or, without these, of what either figure is over: its
+    sessions or its trials (``Sums.for_ratio``). The accuracy of the same meter on the same domain
+    is the same error on both sides and cancels; that of different meters does not. An estimate has
+    two coefficients, for time and for work, with independent uncertainties, which do not cancel as
+    far as the two sides divide their energy differently between them.
 
     Raises:
         CompareError: a side without a figure.

@@ -13,7 +13,7 @@ from collections.abc import Sequence
 from msgspec.structs import replace
 
 from permille.analysis import across_cells, intervals
-from permille.analysis.across_cells import Basis
+from permille.analysis.across_cells import Basis, GroupHalf
 from permille.analysis.estimates import Interval
 from permille.analysis.paper.printed import TABLE_5
 from permille.analysis.rerun import Measurement, over_cells, rerun, session_means
@@ -164,7 +164,7 @@ def mean_of_cells(cells: Sequence[Sums]) -> Estimate:
     if any(spread.high is None for spread in spreads) or value <= 0:
         return Estimate(value=value, low=None, high=None)
     groups = across_cells.by_sessions(cells, _basis)
-    halves = [(group[0].session_names, _half_of_group(group)) for group in groups]
+    halves = [_group_half(group) for group in groups]
     half = across_cells.half_of_sum(halves) / k
     # Weighted by energy: it is one relative error of every cell, and so one of their sum.
     low, high = (
@@ -180,6 +180,18 @@ def _basis(cell: Sums) -> Basis:
     """The sessions of a cell; its interval is not over these if a stopping rule ended the trials
     or a figure has no logarithm."""
     return Basis(cell.session_names, cell.asked is None and bool(cell.session_means()))
+
+
+def _group_half(group: Sequence[Sums]) -> GroupHalf:
+    names, over_sessions = _basis(group[0])
+    places = group[0].places if over_sessions else ()
+    return GroupHalf(
+        names=names,
+        half=_half_of_group(group),
+        # Above 0 for net energies, too, of which one may be below.
+        scale=math.fsum(abs(cell.spread().value) for cell in group),
+        draws=across_cells.draws_of((place.session, place.machine) for place in places),
+    )
 
 
 def _half_of_group(group: Sequence[Sums]) -> float:

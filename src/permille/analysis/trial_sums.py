@@ -19,10 +19,14 @@ from permille.analysis.rerun import (
     session_means,
 )
 from permille.analysis.stopping import by_rule, stopped_summary
+from permille.analysis.student import student_t
 from permille.errors import StoreError
 from permille.records import LEAST, MOST, Record
 from permille.records.energy import Estimate
 from permille.records.trial import Stopping
+
+Draws = tuple[int, float, float | None]
+"""A number of draws, their mean and sd."""
 
 
 class BlockPlace(NamedTuple):
@@ -196,11 +200,29 @@ class Sums(Record, array_like=True):
         low, high = (math.sqrt(max(0.0, side**2 - self.edge**2)) for side in (self.low, self.high))
         return low, high
 
-    def for_ratio(self) -> tuple[int, float, float | None]:
-        """Number, mean and sd for a ratio (see ``stopping.stopped_summary``)."""
+    def for_ratio(self) -> Draws:
+        """Number, mean and sd of what a ratio without pairs takes for independent draws.
+
+        These are the trials or, where these are of several sessions, the sessions (machines, of
+        several), as for the figure itself. Trials that a stopping rule ended (see
+        ``stopping.stopped_summary``) give way to their sessions only where these leave more
+        uncertain: a spread that decided when to stop may be small by chance.
+        """
         if self.asked is not None and self.values:
-            return stopped_summary(self.values)
-        return self.n, self.mean, self.sd
+            trials = stopped_summary(self.values)
+            over = self._over_sessions()[0]
+            if over is None or over.half is None:
+                return trials
+            sessions = _as_draws(over.sessions, over.machines, trials[1], over.half)
+            return max(trials, sessions, key=_half_width) if sessions else trials
+        found = self.intervals()
+        high = found.spread_high
+        # Not where a roll-up that somebody else wrote has an end below the figure.
+        if found.sessions is None or high is None or not 0 < found.value <= high:
+            return self.n, self.mean, self.sd
+        half = math.log(high) - math.log(found.value)
+        sessions = _as_draws(found.sessions, found.machines or 1, found.value, half)
+        return sessions or (self.n, self.mean, self.sd)
 
     def spread(self) -> Estimate:
         """The mean with the interval from only the trials."""
@@ -241,3 +263,19 @@ class Sums(Record, array_like=True):
             sessions.setdefault(place.session, []).append(value)
         means = [[math.fsum(v) / len(v) for v in one.values()] for one in machines.values()]
         return math.fsum(math.fsum(one) / len(one) for one in means) / len(means)
+
+
+def _as_draws(sessions: int, machines: int, value: float, half: float) -> Draws | None:
+    """The sessions or machines of which the half-width of a logarithm was made; None of a single
+    session."""
+    if sessions < 2:
+        return None
+    n = machines if machines > 1 else sessions
+    # The sd of a logarithm is relative to the value.
+    return n, value, value * half * math.sqrt(n) / student_t(n - 1)
+
+
+def _half_width(draws: Draws) -> float:
+    """Of the mean, by Student's t; 0 where there is none."""
+    n, _, sd = draws
+    return 0.0 if sd is None else student_t(n - 1) * sd / math.sqrt(n)

@@ -539,14 +539,14 @@ export function ratio(x, y, setting) {
 }
 
 /**
- * The sessions of both sides of a ratio that is not paired; none if neither has several, and the
- * trials of a session are independent.
+ * The sessions of both sides of a ratio that is not paired; none if each side has its own one.
  * @param {Joules} a
  * @param {Joules} b
  */
 function ofEither(a, b) {
   const sides = [namesOf(a), namesOf(b)];
-  return sides.some((names) => names.length > 1) ? [...new Set(sides.flat())].sort() : [];
+  const names = [...new Set(sides.flat())].sort();
+  return names.length === 1 || sides.some((of) => of.length > 1) ? names : [];
 }
 
 /**
@@ -563,7 +563,12 @@ export function overall(ratios) {
   if (!ratios.every((r) => r.low && r.high)) return { value, low: null, high: null };
   const groups = bySessions(ratios, sessionsOf, (r) => Boolean(r.paired));
   const own = acrossGroups(
-    groups.map((group) => ({ sessions: sessionsOf(group[0]), half: halfOfSum(group) })),
+    groups.map((group) => ({
+      sessions: sessionsOf(group[0]),
+      half: halfOfSum(group),
+      scale: group.length,
+      draws: drawsOf([...(group[0].paired?.means.values() ?? [])].map(({ machine }) => machine)),
+    })),
   );
   const [below, above] = [0, 1].map((side) =>
     Math.hypot(own / k, sumOf(ratios.map((r) => r.shared?.[side] ?? 0)) / k),
@@ -575,21 +580,44 @@ export function overall(ratios) {
 }
 
 /**
+ * Cells of the same sessions with half of the width of their sum, what a change of all of them by
+ * 100 % adds to it, and the sessions or machines that it is over; null: not over several.
+ * @typedef {{ sessions: string[]; half: number; scale: number; draws: number | null }} GroupHalf
+ */
+
+/**
  * Half of the width of a sum over groups of cells. Those of groups that share a session, directly
  * or through other groups, are added; the sums are independent and combine in quadrature.
- * @param {{ sessions: string[]; half: number }[]} groups
+ * @param {GroupHalf[]} groups
  */
 function acrossGroups(groups) {
-  const several = groups.filter((of) => of.sessions.length > 1);
+  // How far one session may shift a cell, relative: a mean over draws varies less than these.
+  const shift = Math.max(
+    ...groups.map(({ half, scale, draws }) => (draws ? (half / scale) * Math.sqrt(draws) : 0)),
+  );
+  const shared = groups
+    .filter((of) => of.sessions.length)
+    // What one session shifts in all of its cells, their blocks do not show.
+    .map((of) => (of.sessions.length > 1 ? of : { ...of, half: of.scale * shift }));
   /** @type {Map<string, string>} */
   const parents = new Map();
-  for (const { sessions } of several)
+  for (const { sessions } of shared)
     for (const name of sessions) parents.set(root(parents, name), root(parents, sessions[0]));
   /** @type {Map<string, number[]>} */
   const linked = new Map();
-  for (const { sessions, half } of several) append(linked, root(parents, sessions[0]), half);
+  for (const { sessions, half } of shared) append(linked, root(parents, sessions[0]), half);
   const independent = groups.flatMap((of) => (of.sessions.length > 1 ? [] : [of.half]));
   return Math.hypot(...independent, ...[...linked.values()].map(sumOf));
+}
+
+/**
+ * The machines or, of one machine, the sessions that an interval is over; null if there are no two.
+ * @param {string[]} machines of each session
+ */
+function drawsOf(machines) {
+  const several = new Set(machines).size;
+  const n = several > 1 ? several : machines.length;
+  return n > 1 ? n : null;
 }
 
 /**
@@ -687,7 +715,12 @@ export function meanOfCells(list) {
   const value = meanOf(list.map((e) => e.value));
   if (value <= 0 || list.some((e) => e.spread === null)) return { value, low: null, high: null };
   const groups = bySessions(list, namesOf, (of) => Boolean(of.blocks));
-  const halves = groups.map((group) => ({ sessions: namesOf(group[0]), half: spreadOf(group) }));
+  const halves = groups.map((group) => ({
+    sessions: namesOf(group[0]),
+    half: spreadOf(group),
+    scale: sumOf(group.map((of) => Math.abs(of.value))),
+    draws: drawsOf([...machinesOf(group[0]).values()]),
+  }));
   const half = acrossGroups(halves) / k;
   const [below, above] = /** @type {const} */ (["below", "above"]).map(
     (side) => list.reduce((sum, e) => sum + e.value * e[side], 0) / k,
@@ -715,9 +748,8 @@ function spreadOf(group) {
   if (group.length === 1 || namesOf(group[0]).length < 2) return Math.hypot(...halves);
   if (!group[0].blocks) return sumOf(halves);
   const each = group.map(bySession);
-  const machines = new Map(group[0].blocks.map(([session, , , machine]) => [session, machine]));
   const means = new Map(
-    [...machines].map(([session, machine]) => {
+    [...machinesOf(group[0])].map(([session, machine]) => {
       const mean = meanOf(each.map((of) => meanOf(of.get(session) ?? [])));
       return [session, { mean: Math.log(mean), machine }];
     }),
@@ -726,6 +758,13 @@ function spreadOf(group) {
   const total = sumOf(group.map((e) => e.value));
   return (onLogScale(total, half, half).high ?? total) - total;
 }
+
+/**
+ * The machine of each session that a cell's interval is over.
+ * @param {Joules} of
+ */
+const machinesOf = (of) =>
+  new Map((of.blocks ?? []).map(([session, , , machine]) => [session, machine]));
 
 /**
  * The joules of a cell's trials by session.

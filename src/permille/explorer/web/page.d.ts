@@ -21,7 +21,7 @@ export interface Estimate {
 /**
  * `shared`: what the meters add to its logarithm below and above, the same error in every cell;
  * `edge`: the edges of both sides. `paired`: what an interval over sessions is made of. `names`:
- * the sessions of that or, of a ratio that is not paired, of its sides, if one of them has several.
+ * the sessions of that or, of a ratio that is not paired, of its sides; none if each has its own one.
  */
 export interface Ratio extends Estimate {
   shared?: [number, number];
@@ -44,6 +44,7 @@ export interface Joules extends Estimate {
   blocks: [string, number, number, string][] | null;
   /** The sessions of the trials where `blocks` is null; null: unknown. */
   measuredIn: string[] | null;
+  /** Of runs, or of the sessions (machines) that they are of where these are several. */
   ratioN: number;
   ratioMean: number;
   ratioSd: number | null;

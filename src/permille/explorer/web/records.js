@@ -114,8 +114,8 @@ export function asParquet(records, fields) {
 }
 
 /**
- * The cells of a chart: a row as of a download, with what a statistician asks for next. The
- * deviation is that of the runs of which ratios are made.
+ * The cells of a chart: a row as of a download, with what a statistician asks for next. `n` and the
+ * deviation are of the draws of which ratios are made: runs, or sessions where there are several.
  * @param {Cell[]} cells
  * @param {Setting} setting
  */
