@@ -200,30 +200,15 @@ def test_a_failing_model_fails_its_cell_alone(
     assert _left(tmp_path) == {}
 
 
-def test_a_failure_is_tried_again_at_most_twice(
+def test_garbage_on_stdout_and_answers_that_are_no_label_hurt_nobody_else(
     permille: Permille, powercap: Driver, study: Study
 ) -> None:
-    path = str(study("breaks", repeats=1))
-    for _ in range(3):
-        permille("run", path, code=1)
-    last = permille("run", path, code=1)
-    assert "failed three times" in last.out
-    assert rows(permille)["breaks"]["trials"]["failed"] == 3
-
-
-def test_garbage_on_stdout_hurts_nobody(permille: Permille, powercap: Driver, study: Study) -> None:
-    finished = permille("run", str(study("babbles", repeats=1)))
+    finished = permille("run", str(study("babbles", "unreadable", repeats=1)), code=1)
     assert "garbage" not in finished.out + finished.err
-    assert rows(permille)["babbles"]["trials"]["done"] == 1
-
-
-def test_answers_that_are_no_label_fail_the_cell_and_show_both_sets(
-    permille: Permille, powercap: Driver, study: Study
-) -> None:
-    permille("run", str(study("unreadable", repeats=1)), code=1)
-    problem = rows(permille)["unreadable"]["problem"]
-    assert "'neither'" in problem
-    assert "'bad', 'good'" in problem
+    found = rows(permille)
+    assert found["babbles"]["trials"]["done"] == 1
+    assert "'neither'" in found["unreadable"]["problem"]
+    assert "'bad', 'good'" in found["unreadable"]["problem"]
 
 
 HELD = """
