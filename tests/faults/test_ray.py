@@ -169,26 +169,28 @@ def test_a_node_that_joins_during_a_run_takes_part_in_it(
 
 @pytest.mark.campaign
 def test_a_run_that_is_killed_goes_on_where_it_was(
-    big: Path, cluster: RayNodes, environment: dict[str, str], tmp_path: Path
+    big: Path, powercap: Driver, environment: dict[str, str], tmp_path: Path
 ) -> None:
     """Interrupted first, then killed, each time after so many trials."""
-    words = ("--engine", "ray", "--address", cluster.address)
-    printed: list[str] = []
-    for sign in (signal.SIGINT, signal.SIGKILL):
-        run = _run(big, environment, *words)  # at once: those of before may still be ending
-        assert run.stdout is not None
-        printed += [json.loads(run.stdout.readline())["trial"] for _ in range(STOPPED_AFTER)]
-        os.kill(run.pid, sign)
-        _, err = run.communicate(timeout=PATIENCE_S)
-        assert run.returncode == (130 if sign == signal.SIGINT else -9), err
-        if sign == signal.SIGINT:
-            assert "run the same command again to resume" in err
-            assert _left(tmp_path) == []
-    last = _run(big, environment, *words)
-    _, err = last.communicate(timeout=PATIENCE_S)
-    assert last.returncode == 0, err
+    names = ("a", "b", "c")[: size(2, 3)]
+    with ray_nodes(tmp_path / "cache", environment, *names) as nodes:
+        words = ("--engine", "ray", "--address", nodes.address)
+        printed: list[str] = []
+        for sign in (signal.SIGINT, signal.SIGKILL):
+            run = _run(big, environment, *words)  # at once: those of before may still be ending
+            assert run.stdout is not None
+            printed += [json.loads(run.stdout.readline())["trial"] for _ in range(STOPPED_AFTER)]
+            os.kill(run.pid, sign)
+            _, err = run.communicate(timeout=PATIENCE_S)
+            assert run.returncode == (130 if sign == signal.SIGINT else -9), err
+            if sign == signal.SIGINT:
+                assert "run the same command again to resume" in err
+                assert _left(tmp_path) == []
+        last = _run(big, environment, *words)
+        _, err = last.communicate(timeout=PATIENCE_S)
+        assert last.returncode == 0, err
+        await_that(lambda: _left(tmp_path) == [])
     trials = kept(tmp_path)
     assert set(_counts(trials).values()) == {1}
     assert len(trials) == TRIALS
     assert set(printed) <= {trial.uid for trial in trials}
-    await_that(lambda: _left(tmp_path) == [])
