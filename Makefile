@@ -12,7 +12,7 @@ PYTEST := $(BIN)/python -m pytest -n 3 --dist loadfile --no-loadscope-reorder
 unexport PYTHONDONTWRITEBYTECODE
 
 .DEFAULT_GOAL := quickstart
-.PHONY: quickstart install core static browser check fast test fuzz ci lint lint-js docs figures audit flips mutants bench release-check clean help
+.PHONY: quickstart install core static browser check fast test campaigns fuzz ci lint lint-js docs figures audit flips mutants bench release-check clean help
 
 help:            ## what the targets do
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*##/\t/' | expand -t 16
@@ -58,6 +58,9 @@ fast: $(VENV)/.check # the tests of `make check`
 
 test: install browser ## everything, from a clean clone, with the coverage's floor
 	$(PYTEST) --cov --cov-report=term
+
+campaigns: install browser ## the campaigns at their full size: 100 kills, and so on (half an hour)
+	PERMILLE_CAMPAIGNS=full $(PYTEST) -m campaign
 
 ci: install browser ## what .ci/run tests: all but the campaigns, which take long by their numbers
 	$(PYTEST) -m "not campaign"

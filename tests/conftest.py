@@ -10,6 +10,7 @@ import subprocess
 import sys
 from collections import Counter
 from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -87,16 +88,20 @@ class Permille(Protocol):
     def __call__(self, *args: str, code: int | None = 0, **env: str) -> Finished: ...
 
 
-@pytest.fixture
-def environment(tmp_path: Path) -> dict[str, str]:
+def environment_in(folder: Path) -> dict[str, str]:
     """An environment in which nothing of the user's is read or written."""
     kept = {k: v for k, v in os.environ.items() if not k.startswith("PERMILLE_")}
-    (tmp_path / "tmp").mkdir()
+    (folder / "tmp").mkdir()
     # A lock of its own: tests may run side by side.
-    kept["TMPDIR"] = str(tmp_path / "tmp")
+    kept["TMPDIR"] = str(folder / "tmp")
     if "PERMILLE_CACHE" in os.environ:
         kept["PERMILLE_CACHE"] = os.environ["PERMILLE_CACHE"]
     return kept
+
+
+@pytest.fixture
+def environment(tmp_path: Path) -> dict[str, str]:
+    return environment_in(tmp_path)
 
 
 @pytest.fixture(scope="session")
@@ -106,16 +111,17 @@ def zygote() -> Iterator[Zygote]:
     started.close()
 
 
-@pytest.fixture
-def permille(environment: dict[str, str], tmp_path: Path, zygote: Zygote) -> Permille:
+def permille_in(folder: Path, environment: dict[str, str], zygote: Zygote) -> Permille:
+    """The program, in this folder and environment."""
+
     def run(*args: str, code: int | None = 0, **env: str) -> Finished:
         changed = environment | env
         if can_fork(changed):
-            process = zygote.run(args, tmp_path, changed, PATIENCE_S)
+            process = zygote.run(args, folder, changed, PATIENCE_S)
         else:
             process = subprocess.run(
                 [sys.executable, "-m", "permille", *args],
-                cwd=tmp_path, env=changed, capture_output=True, text=True,
+                cwd=folder, env=changed, capture_output=True, text=True,
                 timeout=PATIENCE_S, stdin=subprocess.DEVNULL,
             )  # fmt: skip
         finished = Finished(process)
@@ -127,10 +133,21 @@ def permille(environment: dict[str, str], tmp_path: Path, zygote: Zygote) -> Per
 
 
 @pytest.fixture
-def powercap(tmp_path: Path, environment: dict[str, str]) -> Iterator[Driver]:
+def permille(environment: dict[str, str], tmp_path: Path, zygote: Zygote) -> Permille:
+    return permille_in(tmp_path, environment, zygote)
+
+
+@contextmanager
+def powercap_in(folder: Path, environment: dict[str, str]) -> Iterator[Driver]:
     """A fake package that draws 60 W, which ``permille`` takes for this machine's."""
-    tree = FakePowercap(tmp_path / "powercap", dram=False, limit_w=LIMIT_W)
+    tree = FakePowercap(folder / "powercap", dram=False, limit_w=LIMIT_W)
     environment["PERMILLE_POWERCAP"] = str(tree.root)
     environment["PERMILLE_METERS"] = "rapl"
     with tree.drive({"cpu:0": Constant(POWER_W)}) as driver:
+        yield driver
+
+
+@pytest.fixture
+def powercap(tmp_path: Path, environment: dict[str, str]) -> Iterator[Driver]:
+    with powercap_in(tmp_path, environment) as driver:
         yield driver

@@ -23,6 +23,21 @@ STARTS = 3
 SLOWER = 20
 """Ray gives each node 30 s to start, in ``ray._private.node`` and ``ray.cluster_utils``, which is
 too little beside other work. To these two modules alone, time passes more slowly."""
+STAND_IN = "sh -c 'while kill -0 $PPID; do sleep 1; done'"
+"""In place of a node's agents for the dashboard and for runtime environments: a raylet must have
+them, and ends when one does. The engine needs neither, and each is a Python that loads Ray."""
+BARE = (
+    f"--dashboard_agent_command={STAND_IN}",
+    f"--runtime_env_agent_command={STAND_IN}",
+    # With 0, a raylet waits 15 s for a file in which the agent writes its port, and then ends.
+    "--metrics-agent-port=1",
+    "--metrics_export_port=1",
+    "--dashboard_agent_listen_port=1",
+    "--runtime_env_agent_port=1",
+    # Workers of functions; an actor's own is started when there is one.
+    "--num_prestart_python_workers=0",
+)
+"""A raylet's last words, which override what Ray has put before them."""
 
 
 class RayNodes:
@@ -88,6 +103,22 @@ def _slow_clock() -> None:
         module.time = SlowTime()
 
 
+def _bare() -> None:
+    """Start nothing for a node but its raylet, and for the cluster but its GCS."""
+    import ray._private.node
+    import ray._private.services
+
+    start = ray._private.services.start_ray_process
+
+    def started(command: list[str], process_type: str, *args: Any, **kwargs: Any) -> Any:
+        more = BARE if process_type == "raylet" else ()
+        return start([*command, *more], process_type, *args, **kwargs)
+
+    ray._private.services.start_ray_process = started
+    # `include_dashboard=False` starts the dashboard's process too, only without its page.
+    ray._private.node.Node.start_api_server = lambda self, **kwargs: None
+
+
 def _started(node: Callable[[str], dict[str, Any]], names: Sequence[str]) -> tuple[Any, Any]:
     """A cluster with these nodes, and the nodes by their names."""
     from ray.cluster_utils import Cluster
@@ -112,6 +143,8 @@ def main(folder: Path, gpus: int, names: list[str]) -> None:
             "num_cpus": 1,
             "num_gpus": gpus,
             "include_dashboard": False,
+            "include_log_monitor": False,
+            "no_monitor": True,
             "object_store_memory": 80 * 2**20,
             "env_vars": {
                 **os.environ, "PERMILLE_FAKE_NODE": name, "PERMILLE_CACHE": str(folder),
@@ -119,6 +152,7 @@ def main(folder: Path, gpus: int, names: list[str]) -> None:
         }  # fmt: skip
 
     _slow_clock()
+    _bare()
     cluster, nodes = _started(node, names)
     print(cluster.address, flush=True)
     for line in sys.stdin:

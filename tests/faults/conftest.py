@@ -23,6 +23,10 @@ GOOD = GOOD_OR_BAD + "\ngood2 = good3 = good\n"
 
 MakeStudy = Callable[..., Path]
 
+LOOK_S = 0.05
+"""Between two looks: one at all processes, or at a store, takes milliseconds of a processor that
+what is waited for needs."""
+
 
 @pytest.fixture
 def make_study(tmp_path: Path) -> MakeStudy:
@@ -72,7 +76,7 @@ def await_that(true: Callable[[], Any], seconds: float = PATIENCE_S) -> None:
     deadline = time.monotonic() + seconds
     while not true():
         assert time.monotonic() < deadline, "never came true"
-        time.sleep(0.01)
+        time.sleep(LOOK_S)
 
 
 def kept(folder: Path, store: str = "permille.db") -> list[Trial]:

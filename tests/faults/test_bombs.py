@@ -12,6 +12,7 @@ import pytest
 
 from permille.weights import gguf, onnx, safetensors
 from permille.weights.header import UnreadableWeightsError
+from tests.campaigns import size
 from tests.conftest import PATIENCE_S
 
 pytestmark = pytest.mark.slow
@@ -29,6 +30,8 @@ task = "text-classification"
 datasets = [{{ path = "{name}" }}]
 """
 MEMORY_BYTES = 1_500_000_000
+ROWS = size(800, 1200)
+"""Of 2 MB each, which is more than the memory."""
 
 
 def check(folder: Path, name: str) -> subprocess.CompletedProcess[str]:
@@ -55,7 +58,7 @@ def test_a_parquet_file_of_long_texts_is_one_line_in_little_memory(tmp_path: Pat
     duckdb = pytest.importorskip("duckdb")
     with duckdb.connect(config={"threads": 1}) as db:
         db.execute(
-            "COPY (SELECT repeat('a', 2000000) || range AS text, 'x' AS label FROM range(1200))"
+            f"COPY (SELECT repeat('a', 2000000) || range AS text, 'x' AS label FROM range({ROWS}))"
             f" TO '{tmp_path / 'd.parquet'}' (FORMAT parquet, COMPRESSION zstd, ROW_GROUP_SIZE 60)"
         )
     done = check(tmp_path, "d.parquet")

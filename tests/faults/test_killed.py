@@ -1,4 +1,4 @@
-"""100 SIGKILLs at random moments of a running study: of the runner, the worker, the recorder."""
+"""SIGKILLs at random moments of a running study: of the runner, the worker, the recorder."""
 
 from __future__ import annotations
 
@@ -16,15 +16,16 @@ from pathlib import Path
 import psutil
 import pytest
 
+from tests.campaigns import size
 from tests.conftest import PATIENCE_S, Permille
 from tests.faults.conftest import MakeStudy, await_that, kept, ours, start
 from tests.powercap import Driver
 
 pytestmark = pytest.mark.measuring
 
-KILLS = 100
+KILLS = size(10, 100)
 MODELS = ("good", "good2", "good3")
-REPEATS = 30
+REPEATS = size(3, 30)
 """To begin with: where a study is done before all have been killed, it is given as many more."""
 MOST_RUNS = 2 * KILLS
 
@@ -59,7 +60,7 @@ def _victims(runner: int) -> dict[str, int]:
 
 
 @pytest.mark.campaign
-def test_100_kills_lose_nothing_double_nothing_and_leave_nothing(
+def test_kills_lose_nothing_double_nothing_and_leave_nothing(
     permille: Permille,
     powercap: Driver,
     make_study: MakeStudy,

@@ -17,6 +17,7 @@ from permille.store import Store
 from permille.study.plan import file
 from permille.study.plan.grid import make
 from permille.study.run.runner import Runner
+from tests.campaigns import size
 from tests.faults.conftest import MakeStudy, ours
 from tests.powercap import Driver
 from tests.records import trial
@@ -24,10 +25,12 @@ from tests.records import trial
 pytestmark = pytest.mark.measuring
 
 TRIALS = 10_000
+SOAKED = size(15, 60)
+"""Trials of one run; the first five settle what a process keeps."""
 
 
 @pytest.mark.campaign
-def test_60_trials_leak_neither_descriptors_nor_processes_nor_memory(
+def test_trials_leak_neither_descriptors_nor_processes_nor_memory(
     powercap: Driver,
     make_study: MakeStudy,
     environment: dict[str, str],
@@ -37,7 +40,7 @@ def test_60_trials_leak_neither_descriptors_nor_processes_nor_memory(
     for name, value in environment.items():
         monkeypatch.setenv(name, value)
     monkeypatch.setattr("tempfile.tempdir", environment["TMPDIR"])
-    plan = make(file.read(make_study("good", repeats=60)))
+    plan = make(file.read(make_study("good", repeats=SOAKED)))
     me = psutil.Process()
     seen: list[tuple[int, int, int]] = []
 
@@ -48,7 +51,7 @@ def test_60_trials_leak_neither_descriptors_nor_processes_nor_memory(
 
     with Store(tmp_path / "soak.db") as store, Recorder() as recorder:
         Runner(plan, store, recorder, watch).run()
-    assert len(seen) == 60
+    assert len(seen) == SOAKED
     assert {descriptors for descriptors, _, _ in seen[5:]} == {seen[5][0]}
     assert len({processes for _, processes, _ in seen}) == 1
     assert seen[-1][2] - seen[5][2] < 20e6

@@ -1,5 +1,5 @@
 """One flipped bit, anywhere in a store: what a command shows is what it showed before, or it says
-that the store is damaged. `PERMILLE_FLIPS=2000` makes the campaign a long one (`make flips`)."""
+that the store is damaged. `PERMILLE_FLIPS=2000` (`make flips`) is longer than a full campaign."""
 
 from __future__ import annotations
 
@@ -21,11 +21,13 @@ from permille.records.trial import Protocol, Trial
 from permille.store import Raw, Store, StoredWindow
 from permille.store.log import log_of
 from permille.store.repair import check
+from tests.campaigns import size
 from tests.records import domain, trial
 
 pytestmark = pytest.mark.slow
 
-FLIPS = int(os.environ.get("PERMILLE_FLIPS", "300"))
+FLIPS = int(os.environ.get("PERMILLE_FLIPS") or size(60, 300))
+LOG_FLIPS = size(20, 100)
 PROTOCOL = Protocol(inferences=1000)
 SESSION = MachineSession(
     id="s", machine="m", boot="b", started="2026-01-01T10:00:00", ended="2026-01-01T11:00:00"
@@ -170,7 +172,9 @@ def test_a_flipped_bit_in_the_log_loses_no_trial_unsaid(
     luck = random.Random(21)
     path = tmp_path / "flipped.db"
     said = 0
-    places = [8 * i + i % 8 for i in range(56)] + [luck.randrange(8 * len(log)) for _ in range(100)]
+    places = [8 * i + i % 8 for i in range(56)] + [
+        luck.randrange(8 * len(log)) for _ in range(LOG_FLIPS)
+    ]
     for place in places:
         flipped = bytearray(log)
         flipped[place // 8] ^= 1 << place % 8

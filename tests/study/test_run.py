@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 import signal
 import subprocess
 import sys
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import pytest
 from msgspec import structs
@@ -19,14 +20,49 @@ from permille.records.machine import Environment
 from permille.records.trial import Trial
 from permille.store import Store
 from permille.study.run.trial import least_query_s
-from tests.conftest import PATIENCE_S, POWER_W, Permille
+from tests.conftest import (
+    PATIENCE_S,
+    POWER_W,
+    Finished,
+    Permille,
+    environment_in,
+    permille_in,
+    powercap_in,
+)
 from tests.faults.conftest import await_that, ours
 from tests.nvml import FakeNvml
 from tests.powercap import Driver
+from tests.study.conftest import write_small
+from tests.zygote import Zygote
 
 pytestmark = pytest.mark.measuring
 
 Study = Callable[..., Path]
+
+
+class Measured(NamedTuple):
+    """A study that has been run: what the run printed, and the program in its folder."""
+
+    folder: Path
+    study: str
+    run: Finished
+    permille: Permille
+
+    @property
+    def trials(self) -> list[Trial]:
+        with Store(self.folder / "permille.db", readonly=True) as store:
+            return list(store.trials())
+
+
+@pytest.fixture(scope="module")
+def measured(tmp_path_factory: pytest.TempPathFactory, zygote: Zygote) -> Measured:
+    """Three repeats of two models, which tests only read."""
+    folder = tmp_path_factory.mktemp("measured")
+    environment = environment_in(folder)
+    permille = permille_in(folder, environment, zygote)
+    path = str(write_small(folder, "quick", "slow", repeats=3))
+    with powercap_in(folder, environment):
+        return Measured(folder, path, permille("run", path), permille)
 
 
 def rows(permille: Permille, *arguments: str) -> dict[str, dict[str, Any]]:
@@ -34,22 +70,19 @@ def rows(permille: Permille, *arguments: str) -> dict[str, dict[str, Any]]:
     return {row["model"]: row for row in found["rows"]}
 
 
-def test_a_study_ends_with_a_table_and_energy_that_is_right(
-    permille: Permille, powercap: Driver, study: Study, tmp_path: Path
-) -> None:
-    finished = permille("run", str(study("quick", "slow")))
-    assert "slow" in finished.out
-    assert "next: permille compare" in finished.out
-    assert "this benchmark itself used" in finished.out
-    found = rows(permille)
+def test_a_study_ends_with_a_table_and_energy_that_is_right(measured: Measured) -> None:
+    assert "slow" in measured.run.out
+    assert "next: permille compare" in measured.run.out
+    assert "this benchmark itself used" in measured.run.out
+    found = rows(measured.permille)
     for row in found.values():
-        assert row["trials"] == {"done": 2, "failed": 0, "invalid": 0}
+        assert row["trials"] == {"done": 3, "failed": 0, "invalid": 0}
         assert row["provenance"] == "measured"
         assert row["quality"]["metric"] == "accuracy"
         assert row["quality"]["value"] == 1.0
         low, value, high = (row["kwh_per_1000"][k] for k in ("low", "value", "high"))
         assert low < value < high
-    with Store(tmp_path / "permille.db", readonly=True) as store:
+    with Store(measured.folder / "permille.db", readonly=True) as store:
         for trial in store.trials():
             query = trial.phases["query"]
             figure = query.domains["cpu:0"]
@@ -81,11 +114,10 @@ def drawn(seed: int) -> tuple[int, ...]:
 
 
 def test_the_query_is_lengthened_by_whole_passes_until_the_meter_can_carry_it(
-    permille: Permille, powercap: Driver, study: Study, tmp_path: Path
+    measured: Measured,
 ) -> None:
-    permille("run", str(study("quick", repeats=1)))
-    with Store(tmp_path / "permille.db", readonly=True) as store:
-        (trial,) = store.trials()
+    trial = next(trial for trial in measured.trials if trial.cell.model == "quick")
+    with Store(measured.folder / "permille.db", readonly=True) as store:
         raw = store.raw(trial.uid)
     assert raw is not None
     assert raw.recording is not None
@@ -109,10 +141,8 @@ def test_a_second_run_measures_nothing_again_and_a_third_goes_on(
     assert rows(permille)["quick"]["trials"]["done"] == 3
 
 
-def test_compare_gives_the_ratio_with_its_interval(
-    permille: Permille, powercap: Driver, study: Study
-) -> None:
-    permille("run", str(study("quick", "slow", repeats=3)))
+def test_compare_gives_the_ratio_with_its_interval(measured: Measured) -> None:
+    permille = measured.permille
     found = permille("compare", "slow", "quick", "--json").json
     assert found["ratio"]["low"] < found["ratio"]["value"] < found["ratio"]["high"]
     assert found["ratio"]["value"] > 50
@@ -121,13 +151,11 @@ def test_compare_gives_the_ratio_with_its_interval(
     assert "slow needs" in permille("compare", "slow", "quick").out
 
 
-def test_carbon_follows_the_place_that_is_asked(
-    permille: Permille, powercap: Driver, study: Study
-) -> None:
-    permille("run", str(study("quick", repeats=1)))
+def test_carbon_follows_the_place_that_is_asked(measured: Measured) -> None:
+    permille = measured.permille
     found = permille("results", "--json", "--intensity", "500", "--pue", "1.5").json
     assert found["carbon"]["intensity_g_per_kwh"] == 500
-    (row,) = found["rows"]
+    row = found["rows"][0]
     kwh = row["kwh_per_1000"]["value"]
     assert row["co2e_g_per_1000"]["value"] == pytest.approx(kwh * 500 * 1.5)
     facility = permille(
@@ -172,30 +200,15 @@ def test_a_failing_model_fails_its_cell_alone(
     assert _left(tmp_path) == {}
 
 
-def test_a_failure_is_tried_again_at_most_twice(
+def test_garbage_on_stdout_and_answers_that_are_no_label_hurt_nobody_else(
     permille: Permille, powercap: Driver, study: Study
 ) -> None:
-    path = str(study("breaks", repeats=1))
-    for _ in range(3):
-        permille("run", path, code=1)
-    last = permille("run", path, code=1)
-    assert "failed three times" in last.out
-    assert rows(permille)["breaks"]["trials"]["failed"] == 3
-
-
-def test_garbage_on_stdout_hurts_nobody(permille: Permille, powercap: Driver, study: Study) -> None:
-    finished = permille("run", str(study("babbles", repeats=1)))
+    finished = permille("run", str(study("babbles", "unreadable", repeats=1)), code=1)
     assert "garbage" not in finished.out + finished.err
-    assert rows(permille)["babbles"]["trials"]["done"] == 1
-
-
-def test_answers_that_are_no_label_fail_the_cell_and_show_both_sets(
-    permille: Permille, powercap: Driver, study: Study
-) -> None:
-    permille("run", str(study("unreadable", repeats=1)), code=1)
-    problem = rows(permille)["unreadable"]["problem"]
-    assert "'neither'" in problem
-    assert "'bad', 'good'" in problem
+    found = rows(permille)
+    assert found["babbles"]["trials"]["done"] == 1
+    assert "'neither'" in found["unreadable"]["problem"]
+    assert "'bad', 'good'" in found["unreadable"]["problem"]
 
 
 HELD = """
@@ -340,7 +353,9 @@ def test_precision_stops_when_it_is_reached(
     assert 3 <= row["trials"]["done"] < 30
 
 
-def test_a_dry_run_measures_nothing(permille: Permille, powercap: Driver, study: Study) -> None:
+def test_a_dry_run_measures_nothing(
+    permille: Permille, powercap: Driver, study: Study, tmp_path: Path
+) -> None:
     path = str(study("quick", "slow"))
     found = permille("run", path, "--dry-run", "--json").json
     assert (found["cells"], found["trials"], found["models"], found["datasets"]) == (2, 4, 2, 1)
@@ -348,19 +363,20 @@ def test_a_dry_run_measures_nothing(permille: Permille, powercap: Driver, study:
     assert (expected["seconds"], expected["kwh"]) == (None, None)
     assert "comparable trials" in expected["basis"]
     assert found["finished"] == 0
-    permille("run", path, "--json-lines")
-    again = permille("run", path, "--dry-run", "--json", "--fresh").json
+    assert not (tmp_path / "permille.db").exists()
+
+
+def test_a_dry_run_forecasts_a_fresh_start_from_the_trials_before_it(measured: Measured) -> None:
+    again = measured.permille("run", measured.study, "--dry-run", "--json", "--fresh").json
+    assert (again["trials"], again["finished"]) == (6, 0)
     assert again["expected"]["seconds"] > 0
     assert again["expected"]["kwh"] > 0
 
 
-def test_a_dry_run_forecasts_only_what_is_not_there_yet(
-    permille: Permille, powercap: Driver, study: Study
-) -> None:
-    path = str(study("quick", "slow"))
-    permille("run", path, "--json-lines")
+def test_a_dry_run_forecasts_only_what_is_not_there_yet(measured: Measured) -> None:
+    path, permille = measured.study, measured.permille
     found = permille("run", path, "--dry-run", "--json").json
-    assert (found["trials"], found["finished"]) == (4, 4)
+    assert (found["trials"], found["finished"]) == (6, 6)
     assert (found["expected"]["seconds"], found["expected"]["kwh"]) == (0, 0)
     words = permille("run", path, "--dry-run").out
     assert "permille.db: nothing is left to run (--fresh starts over)" in words
@@ -369,36 +385,35 @@ def test_a_dry_run_forecasts_only_what_is_not_there_yet(
     assert here["finished"] == 0
     slurm = ("--engine", "slurm")
     words = permille("run", path, "--dry-run", *slurm, PERMILLE_METERS="estimate").out
-    assert "4 trials are finished and in permille.db: nothing is left to run" in words
+    assert "6 trials are finished and in permille.db: nothing is left to run" in words
     assert "(a new --store starts over)" in words
-    more = permille("run", path, "--dry-run", "--json", "--repeats", "3").json
-    assert (more["trials"], more["finished"]) == (6, 4)
+    more = permille("run", path, "--dry-run", "--json", "--repeats", "4").json
+    assert (more["trials"], more["finished"]) == (8, 6)
     assert more["expected"]["seconds"] > 0
 
 
-def test_a_dry_run_forecasts_nothing_from_trials_of_another_length(
-    permille: Permille, powercap: Driver, study: Study
-) -> None:
-    path = str(study("quick"))
-    permille("run", path, "--json-lines")
-    longer = permille("run", path, "--dry-run", "--json", "--inferences", "20000").json
-    assert (longer["trials"], longer["finished"]) == (2, 0)
+def test_a_dry_run_forecasts_nothing_from_trials_of_another_length(measured: Measured) -> None:
+    words = ("--dry-run", "--json", "--inferences", "20000")
+    longer = measured.permille("run", measured.study, *words).json
+    assert (longer["trials"], longer["finished"]) == (6, 0)
     expected = longer["expected"]
     assert (expected["seconds"], expected["kwh"]) == (None, None)
 
 
 def test_a_dry_run_forecasts_from_other_machines_only_cells_without_trials_of_this_one(
-    permille: Permille, powercap: Driver, study: Study, tmp_path: Path
+    measured: Measured, tmp_path: Path
 ) -> None:
-    path = str(study("quick", "slow"))
-    permille("run", path, "--json-lines")
-    arguments = ("run", path, "--dry-run", "--json", "--fresh")
-    here = permille(*arguments).json["expected"]
-    with Store(tmp_path / "permille.db") as store:
-        trials = list(store.trials())
-        slower = [_on_a_slower_machine(trial) for trial in trials]
+    def forecast(store: Path) -> Any:
+        words = ("--dry-run", "--json", "--fresh", "--store", str(store))
+        return measured.permille("run", measured.study, *words).json["expected"]
+
+    here = forecast(measured.folder / "permille.db")
+    trials = measured.trials
+    slower = [_on_a_slower_machine(trial) for trial in trials]
+    shutil.copyfile(measured.folder / "permille.db", tmp_path / "more.db")
+    with Store(tmp_path / "more.db") as store:
         store.add_many((trial, None) for trial in slower)
-    assert permille(*arguments).json["expected"] == here
+    assert forecast(tmp_path / "more.db") == here
     quick = [trial for trial in trials if trial.cell.model == "quick"]
     for name, made, which in (
         ("there.db", slower, "; they were made on another machine"),
@@ -406,7 +421,7 @@ def test_a_dry_run_forecasts_from_other_machines_only_cells_without_trials_of_th
     ):
         with Store(tmp_path / name) as store:
             store.add_many((trial, None) for trial in made)
-        there = permille(*arguments, "--store", name).json["expected"]
+        there = forecast(tmp_path / name)
         assert there["seconds"] > 100 * here["seconds"]
         assert which in there["basis"]
 

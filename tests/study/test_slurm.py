@@ -235,12 +235,22 @@ def test_without_slurm_one_line_says_so(
     assert len(refused.err.splitlines()) == 1
 
 
+IMPATIENT = """
+from permille.cli import main
+from permille.study.engines import slurm_queue
+slurm_queue.QUEUE_S = 2.0
+main()
+"""
+"""The program, which looks into the queue every 2 s and not every 30 s: how soon it learns of a
+lost job is of no matter, and two looks are still two."""
+
+
 def _submitted(
     path: Path, environment: dict[str, str]
 ) -> tuple[subprocess.Popen[str], tuple[str, str]]:
     """A run that has submitted its two jobs, and these."""
     run = subprocess.Popen(
-        [sys.executable, "-m", "permille", "run", str(path), *SLURM, "--json-lines"],
+        [sys.executable, "-c", IMPATIENT, "run", str(path), *SLURM, "--json-lines"],
         env=environment, cwd=path.parent, stdout=subprocess.PIPE, stderr=subprocess.PIPE,
         text=True,
     )  # fmt: skip
