@@ -153,6 +153,21 @@ def test_the_table_begins_with_the_least_energy(permille: Permille, tmp_path: Pa
     assert first[:3] == ["small", "large", "broken"]
 
 
+def test_the_newest_setting_counts_unless_all_are_asked_for(
+    permille: Permille, tmp_path: Path
+) -> None:
+    with Store(tmp_path / "permille.db") as store:
+        for size, energy_j in ((2, 36.0), (3, 72.0)):
+            batched = cell("tagger", id=f"of-{size}", settings={"batch_size": size})
+            started = f"2026-01-0{size}T00:00:00"
+            store.add(trial(energy_j, uid=f"t{size}", cell=batched, started=started), None)
+    (row,) = permille("results", "--json").json["rows"]
+    every = permille("results", "--json", "--superseded").json["rows"]
+    older, newest = sorted(each["kwh_per_1000"]["value"] for each in every)
+    assert newest == pytest.approx(2 * older)
+    assert row["kwh_per_1000"]["value"] == newest
+
+
 def test_live_needs_a_place_and_a_token(permille: Permille, store: Path) -> None:
     assert "--region" in permille("results", "--live", code=2).err
     finished = permille("results", "--live", "--region", "FR", code=2)

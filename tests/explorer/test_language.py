@@ -373,9 +373,9 @@ def test_the_words_of_a_language_are_loaded_where_it_is_chosen(tab: Tab) -> None
         assert names
         return any("测量单元" in asset(name) for name in names)
 
-    tab.go("view=overview")
+    tab.load("view=overview")
     assert not has_chinese()
-    tab.go("view=overview&lang=zh")
+    tab.load("view=overview&lang=zh")
     assert has_chinese()
 
 
@@ -394,13 +394,14 @@ def test_the_language_is_the_addresss_the_chosen_or_the_browsers(
     address = served.address if where == "served" else file.as_uri()
     for locale, language in (("zh-CN", "zh"), ("zh-TW", "zh"), ("fr-FR", "en"), ("en-GB", "en")):
         context = browser.new_context(locale=locale)
-        tab = Tab(context.new_page(), address).go()
+        tab = Tab(context.new_page(), address).load("view=about")
         assert spoken(tab.page) == language
-        tab.go(f"view=table&lang={'en' if language == 'zh' else 'zh'}")
-        assert spoken(tab.page) != language
-        # An address does not choose for later visits.
-        tab.go("lang=klingon")
-        assert spoken(tab.page) == language
+        if locale in ("zh-CN", "en-GB"):
+            tab.load(f"view=about&lang={'en' if language == 'zh' else 'zh'}")
+            assert spoken(tab.page) != language
+            # An address does not choose for later visits.
+            tab.load("view=about&lang=klingon")
+            assert spoken(tab.page) == language
         context.close()
 
 
@@ -422,13 +423,13 @@ def test_a_switch_chooses_the_language_and_it_is_kept(
     # Every link goes on in Chinese, for whoever gets it.
     for link in ("nav a >> nth=1", ".brand", ".to-about"):
         assert "lang=zh" in str(page.locator(link).get_attribute("href"))
-    tab.go("view=about")
+    tab.load("view=about")
     assert spoken(page) == "zh"
     assert page.locator("#language").inner_text() == "English"
     page.locator("#language").click()
     until(lambda: spoken(page) == "en" and page.locator("main h1").count() == 1)
     assert page.locator("h1").inner_text() == "About the numbers"
-    tab.go()
+    tab.load("view=about")
     assert spoken(page) == "en"
     context.close()
 
@@ -471,7 +472,9 @@ def test_lines_below_a_chart_end_within_it(file_tab: Tab) -> None:
     """Chinese has no spaces at which a line could end."""
     page = file_tab.page
     page.set_viewport_size({"width": 400, "height": 800})
-    drawn(file_tab, "view=overview&origin=shipped&region=NOR")
+    # Of its own: the picture takes the place of the page.
+    file_tab.load("lang=zh&view=overview&origin=shipped&region=NOR")
+    page.evaluate(FRAMES)
     page.locator(".keep").first.evaluate("menu => menu.open = true")
 
     def kept(button: str) -> str:

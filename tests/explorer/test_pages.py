@@ -42,7 +42,7 @@ CHARTS = ["overview", "size", "quality", "compare", "whatif", "breakeven", "brea
 
 @pytest.mark.parametrize("view", VIEWS)
 def test_a_view_opens_from_its_link(tab: Tab, view: str) -> None:
-    tab.go(f"view={view}")
+    tab.load(f"view={view}")
     until(
         lambda: (
             tab.page.locator("h1").first.inner_text() == VIEWS[view] or VIEWS[view] in tab.text()
@@ -221,7 +221,7 @@ def _a_year(tab: Tab, kind: str) -> float:
 
 
 def test_sliders_change_the_workloads_figures(tab: Tab, permille: Permille, store: Path) -> None:
-    tab.go("view=whatif&search=small&origin=store&boundary=node&region=POL")
+    tab.load("view=whatif&search=small&origin=store&boundary=node&region=POL")
     assert tab.page.input_value("#w-model") == "small"
     tab.page.locator("#w-slide").evaluate(
         "s => { s.value = 7; s.dispatchEvent(new Event('input', {bubbles: true})); }"
@@ -349,7 +349,7 @@ def test_filters_are_in_the_address_and_come_back(
     kind: str, request: pytest.FixtureRequest
 ) -> None:
     tab: Tab = request.getfixturevalue("tab" if kind == "served" else "file_tab")
-    tab.go("view=table").unfold()
+    tab.load("view=table").unfold()
     tab.page.fill("#f-task", "text classification")
     tab.page.keyboard.press("Enter")
     tab.page.select_option("#f-category", "general-purpose")
@@ -376,7 +376,7 @@ def test_filters_are_in_the_address_and_come_back(
 
 
 def test_what_matches_nothing_says_so_and_offers_the_way_back(tab: Tab) -> None:
-    tab.go("view=overview&task=%3Cscript%3E&region=Atlantis&boundary=moon&pue=x&view2=1")
+    tab.load("view=overview&task=%3Cscript%3E&region=Atlantis&boundary=moon&pue=x&view2=1")
     assert "Nothing to draw" in tab.text()
     assert tab.page.evaluate("document.title").startswith("Overview: task <scr")
     tab.page.click("main button")
@@ -391,7 +391,7 @@ def test_a_year_that_a_grid_lacks_is_said(tab: Tab) -> None:
 
 
 def test_an_unknown_view_is_the_overview(tab: Tab) -> None:
-    tab.go("view=__proto__")
+    tab.load("view=__proto__")
     assert tab.page.locator("h1").inner_text() == "What 1,000 inferences cost, by task"
     assert tab.said == []
 
@@ -417,7 +417,7 @@ def test_hostile_names_are_inert(tab: Tab, view: str) -> None:
 def test_a_hostile_name_has_its_page(file_tab: Tab) -> None:
     from urllib.parse import quote
 
-    file_tab.go(f"view=model&model={quote(HOSTILE)}")
+    file_tab.load(f"view=model&model={quote(HOSTILE)}")
     assert file_tab.page.locator("h1").inner_text() == HOSTILE
     assert file_tab.page.locator("main img").count() == 0
     assert file_tab.said == []
@@ -492,7 +492,7 @@ def _same(a: str, b: str) -> bool:
 
 def test_the_server_is_asked_for_what_the_page_shows(tab: Tab) -> None:
     """It refused an intensity beside a place, and what the page had read in its own way."""
-    tab.go("view=table&origin=store&region=SWE&intensity=50&year=1066&pue=x&least=60M&most=7b")
+    tab.load("view=table&origin=store&region=SWE&intensity=50&year=1066&pue=x&least=60M&most=7b")
     rows = list(csv.DictReader(io.StringIO(downloaded(tab, "a:text('CSV')").decode())))
     shown = {name.splitlines()[0] for name in tab.values("energy")}
     assert {row["model"] for row in rows} == shown
@@ -586,7 +586,7 @@ def test_many_points_are_a_canvas_that_is_read_and_kept(
 def test_an_embedded_chart_resizes_itself(file_tab: Tab, tmp_path: Path) -> None:
     tab = file_tab
     tab.page.set_viewport_size({"width": 1100, "height": 800})
-    tab.go("view=size&task=text-classification&origin=shipped")
+    tab.load("view=size&task=text-classification&origin=shipped")
     until(lambda: tab.page.locator("figure svg .pt > *").count() > 0)
     tab.page.click(".keep summary")
     chart = downloaded(tab, "button:text('Embed')")
@@ -635,8 +635,13 @@ def test_paper_has_all_of_the_view_and_no_controls(file_tab: Tab) -> None:
 # --- for everyone ----------------------------------------------------------------------------
 
 
+def _bring_axe(tab: Tab) -> None:
+    if not tab.page.evaluate("Boolean(window.axe)"):
+        tab.page.evaluate(AXE.read_text(encoding="utf-8"))
+
+
 def findings(tab: Tab, options: dict[str, Any] | None = None) -> list[Any]:
-    tab.page.evaluate(AXE.read_text(encoding="utf-8"))
+    _bring_axe(tab)
     found = tab.page.evaluate(
         "options => axe.run(document, {resultTypes: ['violations'], ...options})", options or {}
     )
@@ -654,7 +659,7 @@ a landmark, and what is pressed is 24 pixels wide and high, or has that much roo
 
 def cramped(tab: Tab) -> list[Any]:
     """What :data:`ROOM` finds."""
-    tab.page.evaluate(AXE.read_text(encoding="utf-8"))
+    _bring_axe(tab)
     found = tab.page.evaluate(
         "rules => axe.run(document, {resultTypes: ['violations'], runOnly: rules})", list(ROOM)
     )
@@ -717,7 +722,7 @@ def test_every_chart_has_its_figures_in_a_table(file_tab: Tab, view: str) -> Non
 
 def test_all_of_it_is_reached_by_keyboard(file_tab: Tab) -> None:
     """Whatever can be clicked is a link, a button or a field: the tab key comes by."""
-    file_tab.go("view=table&task=text-classification&origin=store").unfold()
+    file_tab.load("view=table&task=text-classification&origin=store").unfold()
     reached = set()
     for _ in range(60):
         file_tab.page.keyboard.press("Tab")
@@ -805,7 +810,7 @@ def test_the_page_keeps_a_persons_place(browser: Browser, file: Path) -> None:
 
     page = browser.new_page(viewport=SCREEN)  # whose history has room
     file_tab = Tab(page, file.as_uri())
-    file_tab.go("view=whatif&origin=shipped&task=fill-mask")
+    file_tab.load("view=whatif&origin=shipped&task=fill-mask")
     energies = {
         s.cell.model: s.energy.value
         for s in published.summaries("compute")
@@ -818,7 +823,7 @@ def test_the_page_keeps_a_persons_place(browser: Browser, file: Path) -> None:
     file_tab.unfold()
     page.select_option("#f-boundary", "node")
     assert page.locator("table", has_text="Every cell of this selection").is_visible()
-    file_tab.go("view=table").unfold()
+    file_tab.load("view=table").unfold()
     before = page.evaluate("history.length")
     page.locator("#f-search").press_sequentially("bert", delay=200)
     until(lambda: "search=bert" in file_tab.url)
@@ -892,7 +897,7 @@ def test_the_document_of_the_shipped_study_stays_small() -> None:
 
 def test_details_of_another_state_of_the_store_are_not_mixed_in(tab: Tab) -> None:
     """Columns of another state would be of other cells: the page reads both again."""
-    tab.go()
+    tab.load()
     tab.page.evaluate("permille.tag = 'another'")
     tab.page.get_by_role("link", name="Compare", exact=True).click()
     until(lambda: "Times the energy" in tab.text())
@@ -947,7 +952,7 @@ def test_a_view_that_cannot_be_loaded_is_not_busy_and_can_be_opened_again(
     browser: Browser, served: Any
 ) -> None:
     context = browser.new_context()
-    tab = Tab(context.new_page(), served.address).go()
+    tab = Tab(context.new_page(), served.address).load()
     page, main = tab.page, tab.page.locator("main")
     page.route("**/details.json", lambda route: route.fulfill(status=500, body="Out of order\n"))
     page.locator("nav a", has_text="Where it goes").click()

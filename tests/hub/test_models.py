@@ -224,7 +224,6 @@ def test_a_folder_of_transformers(
     assert "tf_model.h5" not in trial.facts.files
 
 
-@pytest.mark.campaign
 def test_a_pipeline_of_diffusers(
     permille: Permille, powercap: Driver, hub: FakeHub, tmp_path: Path
 ) -> None:
@@ -236,13 +235,18 @@ def test_a_pipeline_of_diffusers(
     tiny_models.stable_diffusion(folder)
     hub.add("models", "tiny/sentiment", folder)
     (tmp_path / "prompts.csv").write_text("text\na cat\na dog\n")
-    study = STUDY.format(backend="diffusers", more="steps = 2")
+    study = STUDY.format(backend="diffusers", more="steps = 1\nheight = 16\nwidth = 24")
     study = study.replace("text-classification", "text-to-image").replace("rows", "prompts")
     (tmp_path / "study.toml").write_text(study)
     permille("run", "study.toml")
     trial = only_trial(tmp_path)
     assert trial.status == "done", trial.reason
-    assert trial.counts["images"] == trial.phases["query"].inferences
+    images = trial.phases["query"].inferences
+    assert images is not None
+    assert trial.quality is None
+    assert trial.counts["images"] == images
+    assert trial.counts["pixels"] == 16 * 24 * images
+    assert trial.facts.architecture == "StableDiffusionPipeline"
     assert any(name.startswith("unet/") for name in trial.facts.files)
 
 
