@@ -59,7 +59,7 @@ fast: $(VENV)/.check # the tests of `make check`
 test: install browser ## everything, from a clean clone, with the coverage's floor
 	$(PYTEST) --cov --cov-report=term
 
-campaigns: install browser ## the campaigns at their full size: 100 kills, and so on (half an hour)
+campaigns: install browser ## the campaigns at their full size: 100 kills, and so on (about ten minutes)
 	PERMILLE_CAMPAIGNS=full $(PYTEST) -m campaign
 
 ci: install browser ## what .ci/run tests: all but the campaigns, which take long by their numbers
