@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import hashlib
+import os
+import platform
 import shutil
 import sqlite3
 import subprocess
 import sys
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from contextlib import closing
 from pathlib import Path
 
@@ -24,7 +26,9 @@ from permille.records.trial import Trial
 from permille.store import Group, Raw, Store, ahead, rollup
 from permille.store.merge import Merged, merge
 from permille.store.repair import check
+from permille.store.rows import StoredTrial
 from permille.store.schema import create
+from permille.store.writing import TakenIn
 from tests.conftest import Permille
 from tests.older import rewrite
 from tests.records import trial
@@ -298,17 +302,85 @@ merge.merge(Path(sys.argv[1]), [Path(sys.argv[2])])
 """A merge that is killed in its third transaction."""
 
 
-def test_a_merge_that_is_killed_is_finished_by_the_next(tmp_path: Path) -> None:
+def _killed(tmp_path: Path, out: Path) -> Path:
+    """The source of a merge into ``out`` that was killed."""
     many = [trial(float(i + 1), repeat=i) for i in range(600)]
-    source, out = _store(tmp_path / "1.db", many), tmp_path / "all.db"
+    source = _store(tmp_path / "1.db", many)
     words = [sys.executable, "-c", KILLED, str(out), str(source)]
     assert subprocess.run(words, check=False).returncode == 9
+    return source
+
+
+def test_a_merge_into_a_store_that_is_killed_is_finished_by_the_next(tmp_path: Path) -> None:
+    out = _store(tmp_path / "all.db", [trial(1.0)])
+    source = _killed(tmp_path, out)
     there = _rows(out)
-    assert 0 < there < 600
+    assert 1 < there < 600
     found = merge(out, [source])
     assert (found.new, found.known) == (600 - there, there)
+    assert _read(out).keys() == _read(source).keys()
+    assert check(out).problems == ()
+
+
+def test_a_new_store_appears_when_it_is_whole(tmp_path: Path) -> None:
+    out = tmp_path / "all.db"
+    source = _killed(tmp_path, out)
+    assert [path.suffix for path in tmp_path.glob(".all.db*")] == [".part"]
+    assert not out.exists()
+    assert merge(out, [source]) == Merged(stores=1, new=600)
+    assert [path.name for path in tmp_path.glob("*all.db*")] == ["all.db"]
     assert _read(out) == _read(source)
     assert check(out).problems == ()
+
+
+def test_what_another_process_is_still_merging_stays(tmp_path: Path) -> None:
+    source, out = _store(tmp_path / "1.db", [trial(1.0)]), tmp_path / "all.db"
+    node = platform.node()
+    others = [
+        tmp_path / f".all.db.{node}.{os.getppid()}.0a.part",
+        tmp_path / f".all.db.another-{node}.4194305.0a.part",
+        tmp_path / f".all.db.{node}.backup.0a.part",
+    ]
+    for path in others:
+        path.write_bytes(b"a store")
+    # No process can have that number (proc(5), pid_max).
+    dead = tmp_path / f".all.db.{node}.4194305.0a.part"
+    dead.write_bytes(b"half a store")
+    merge(out, [source])
+    assert all(path.read_bytes() == b"a store" for path in others)
+    assert not dead.exists()
+
+
+def test_a_store_that_another_process_makes_meanwhile_stays(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    source, out = _store(tmp_path / "1.db", [trial(1.0)]), tmp_path / "all.db"
+    take_over = Store.take_over
+
+    def meanwhile(store: Store, trials: Iterable[Sequence[StoredTrial]]) -> TakenIn:
+        _store(out, [trial(2.0, repeat=1)])
+        return take_over(store, trials)
+
+    monkeypatch.setattr(Store, "take_over", meanwhile)
+    with pytest.raises(StoreError, match=r"all\.db was made by another process: merge again"):
+        merge(out, [source])
+    assert _read(out).keys() == {trial(2.0, repeat=1).uid}
+    assert list(tmp_path.glob("*.part*")) == []
+    assert merge(out, [source]) == Merged(stores=1, new=1)
+
+
+def test_of_a_new_store_that_cannot_be_finished_nothing_is_left(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    source, out = _store(tmp_path / "1.db", [trial(1.0)]), tmp_path / "all.db"
+
+    def broken(*_: object) -> None:
+        raise StoreError("the disk is full")
+
+    monkeypatch.setattr(Store, "adopt", broken)
+    with pytest.raises(StoreError, match="the disk is full"):
+        merge(out, [source])
+    assert list(tmp_path.glob("*all.db*")) == []
 
 
 def _rows(path: Path) -> int:

@@ -15,6 +15,7 @@ from typing import IO
 
 import msgspec
 
+from permille.collector import without_collector
 from permille.errors import StoreError
 from permille.records import Record
 from permille.store.reading import StoreReader
@@ -27,6 +28,9 @@ _AT_ONCE_BYTES = 2**18
 _AT_ONCE = 500
 """The most trials in one message: their uids are looked up by one statement, which may not have as
 many parameters as one likes (https://www.sqlite.org/limits.html)."""
+_PIPE_BYTES = 4 * _AT_ONCE_BYTES
+"""Less than some messages, and the two processes would wait for each other in turn. It is as much
+as Linux grants any user (pipe(7), pipe-max-size); elsewhere it is ignored."""
 _SIZE = struct.Struct("!Q")
 
 
@@ -55,6 +59,7 @@ def stored(source: StoreReader, damage: list[str]) -> Iterator[Sequence[StoredTr
         stdin=subprocess.DEVNULL,
         stdout=subprocess.PIPE,
         stderr=subprocess.DEVNULL,
+        pipesize=_PIPE_BYTES,
     ) as process:
         assert process.stdout is not None
         try:
@@ -98,6 +103,7 @@ def _messages(pipe: IO[bytes]) -> Iterator[_Message]:
 # --- in the other process --------------------------------------------------------------------
 
 
+@without_collector()
 def _main(path: Path) -> None:
     damage: list[str] = []
     failure = None

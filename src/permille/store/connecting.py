@@ -102,3 +102,19 @@ def checkpoint(db: sqlite3.Connection) -> None:
     with contextlib.suppress(sqlite3.OperationalError):
         db.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchone()
     db.execute(f"PRAGMA busy_timeout = {BUSY_S * 1000:.0f}")
+
+
+def with_log(db: sqlite3.Connection) -> None:
+    """Write by a log, and wait for the disk at the end of each transaction."""
+    db.execute("PRAGMA journal_mode = WAL")
+    # With NORMAL, a power cut may undo the last transactions of a log (sqlite.org/pragma.html).
+    db.execute("PRAGMA synchronous = FULL")
+
+
+def without_log(db: sqlite3.Connection) -> None:
+    """Write so that an error or a power cut leaves the file damaged."""
+    if sys.version_info >= (3, 12):
+        # It refuses the next line (sqlite.org/c3ref/c_dbconfig_defensive.html).
+        db.setconfig(sqlite3.SQLITE_DBCONFIG_DEFENSIVE, False)
+    db.execute("PRAGMA journal_mode = OFF")
+    db.execute("PRAGMA synchronous = OFF")

@@ -3,15 +3,21 @@
 from __future__ import annotations
 
 import contextlib
+import glob
 import os
+import platform
+import secrets
 import sqlite3
 import tempfile
+from collections.abc import Iterator
 from pathlib import Path
 from typing import NamedTuple
 
+import psutil
+
 from permille.errors import StoreError
 from permille.store.checking import require_whole, version_of
-from permille.store.connecting import Budget, checkpoint, connect
+from permille.store.connecting import Budget, checkpoint, connect, with_log
 from permille.store.failures import damaged, failure
 from permille.store.log import log_of, log_problem
 from permille.store.schema import SCHEMA_VERSION, create
@@ -104,9 +110,7 @@ def _writer(path: Path) -> tuple[sqlite3.Connection, Budget]:
         if version < SCHEMA_VERSION:
             _upgrade(db, path)
         # After the tables, so that a file without tables is damaged and not half created.
-        db.execute("PRAGMA journal_mode = WAL")
-        # With NORMAL, a power cut may undo the last transactions of a log (sqlite.org/pragma.html).
-        db.execute("PRAGMA synchronous = FULL")
+        with_log(db)
         # Pages that leave the cache within a transaction are written several times; see
         # :data:`permille.store.writing.MANY_CACHE_KB` for large ones.
         db.execute(f"PRAGMA cache_size = -{_WRITER_CACHE_KB}")
@@ -119,18 +123,49 @@ def _writer(path: Path) -> tuple[sqlite3.Connection, Budget]:
 
 def _make(path: Path) -> None:
     """Create a new store atomically; if another process is first, use that one."""
-    part = path.with_name(f".{path.name}.{os.getpid()}.part")
-    try:
+    with contextlib.suppress(FileExistsError), appearing(path) as part:
         db, _ = connect(part, "rwc")
         with contextlib.closing(db):
             create(db)
-        with contextlib.suppress(FileExistsError):
-            _appear(part, path)
+
+
+@contextlib.contextmanager
+def appearing(path: Path) -> Iterator[Path]:
+    """A file in the same folder, to write a new store into. Afterwards it is at ``path``, on the
+    disk, and closed it must be by then; if writing fails, nothing is left.
+
+    Raises:
+        FileExistsError: ``path`` exists by then.
+        StoreError: it cannot be written there.
+    """
+    own = f".{path.name}.{platform.node()}."
+    # Two threads may make the same store, too.
+    part = path.with_name(f"{own}{os.getpid()}.{secrets.token_hex(4)}.part")
+    try:
+        for left in path.parent.glob(f"{glob.escape(own)}*.part"):
+            _drop_of_the_dead(left, left.name.removeprefix(own).partition(".")[0])
+        yield part
+        with part.open("rb+") as file:
+            os.fsync(file.fileno())
+        _appear(part, path)
+    except FileExistsError:
+        raise
     except OSError as error:
         raise StoreError(f"cannot write the store {path}: {error.strerror}") from error
     finally:
-        for suffix in ("", "-journal"):
-            part.with_name(part.name + suffix).unlink(missing_ok=True)
+        _drop(part)
+
+
+def _drop_of_the_dead(part: Path, pid: str) -> None:
+    """Remove what a killed process left, which may be as large as the store it was to be."""
+    # Of a longer number, which no process has (proc(5), pid_max), the system makes another.
+    if pid.isdecimal() and len(pid) <= 7 and not psutil.pid_exists(int(pid)):
+        _drop(part)
+
+
+def _drop(part: Path) -> None:
+    for suffix in ("", "-journal", "-wal", "-shm"):
+        part.with_name(part.name + suffix).unlink(missing_ok=True)
 
 
 def _appear(part: Path, path: Path) -> None:

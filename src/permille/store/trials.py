@@ -14,7 +14,7 @@ from permille.errors import StoreError, UnkeepableError
 from permille.records.machine import MachineSession
 from permille.records.trial import Protocol, Trial
 from permille.store import rolling, rollup, sessions, windows
-from permille.store.connecting import checkpoint
+from permille.store.connecting import checkpoint, with_log, without_log
 from permille.store.failures import damaged
 from permille.store.reading import StoreReader
 from permille.store.rollup import Fold, Kept
@@ -173,6 +173,14 @@ class Store(StoreReader):
             else:
                 refused.append(f"trial {trial.uid} already exists with different content")
         return known
+
+    @contextmanager
+    def unsynced(self) -> Iterator[None]:
+        """Write without a log and without waiting for the disk, as only a file can be written that
+        is thrown away unless all goes well: an error, or a power cut, leaves it damaged."""
+        without_log(self._db)
+        yield
+        with_log(self._db)
 
     def adopt(self, source: StoreReader, came: Mapping[tuple[object, ...], int]) -> None:
         """Take the aggregates of the groups that came whole from another store, so that closing
