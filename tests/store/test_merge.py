@@ -369,6 +369,33 @@ def test_a_store_that_another_process_makes_meanwhile_stays(
     assert merge(out, [source]) == Merged(stores=1, new=1)
 
 
+def test_a_new_store_where_a_link_leads_or_in_a_folder_that_is_not_there(tmp_path: Path) -> None:
+    source, link = _store(tmp_path / "1.db", [trial(1.0)]), tmp_path / "all.db"
+    (tmp_path / "elsewhere").mkdir()
+    link.symlink_to(tmp_path / "elsewhere" / "all.db")
+    assert merge(link, [source]) == Merged(stores=1, new=1)
+    assert _read(link) == _read(source)
+    with pytest.raises(StoreError, match=r"the store .*no/all\.db: there is no folder"):
+        merge(tmp_path / "no" / "all.db", [source])
+
+
+def test_of_a_new_store_whose_log_stays_nothing_is_left(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    source, out = _store(tmp_path / "1.db", [trial(1.0)]), tmp_path / "all.db"
+    close = Store.close
+
+    def on_a_full_disk(store: Store, *, roll_up: bool = True) -> None:
+        close(store, roll_up=roll_up)
+        if store.path.suffix == ".part":
+            store.path.with_name(f"{store.path.name}-wal").write_bytes(b"frames")
+
+    monkeypatch.setattr(Store, "close", on_a_full_disk)
+    with pytest.raises(StoreError, match="its log could not be moved into it"):
+        merge(out, [source])
+    assert list(tmp_path.glob("*all.db*")) == []
+
+
 def test_of_a_new_store_that_cannot_be_finished_nothing_is_left(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

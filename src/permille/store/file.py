@@ -131,13 +131,14 @@ def _make(path: Path) -> None:
 
 @contextlib.contextmanager
 def appearing(path: Path) -> Iterator[Path]:
-    """A file in the same folder, to write a new store into. Afterwards it is at ``path``, on the
-    disk, and closed it must be by then; if writing fails, nothing is left.
+    """A file in the same folder, to write a new store into and to close. Afterwards it is at
+    ``path``, and on the disk; if writing fails, nothing is left.
 
     Raises:
         FileExistsError: ``path`` exists by then.
         StoreError: it cannot be written there.
     """
+    _presence(path, readonly=False)
     own = f".{path.name}.{platform.node()}."
     # Two threads may make the same store, too.
     part = path.with_name(f"{own}{os.getpid()}.{secrets.token_hex(4)}.part")
@@ -145,6 +146,9 @@ def appearing(path: Path) -> Iterator[Path]:
         for left in path.parent.glob(f"{glob.escape(own)}*.part"):
             _drop_of_the_dead(left, left.name.removeprefix(own).partition(".")[0])
         yield part
+        if log_of(part).exists():
+            # On a full disk, SQLite closes a file without moving all of its log into it.
+            raise StoreError(f"cannot write the store {path}: its log could not be moved into it")
         with part.open("rb+") as file:
             os.fsync(file.fileno())
         _appear(part, path)

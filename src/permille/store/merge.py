@@ -13,7 +13,6 @@ from permille.errors import StoreError
 from permille.records import Record
 from permille.store import ahead
 from permille.store.file import appearing
-from permille.store.log import log_of
 from permille.store.rows import StoredTrial
 from permille.store.trials import Store
 
@@ -76,14 +75,14 @@ def merge(into: Path, sources: Sequence[Path]) -> Merged:
 @contextlib.contextmanager
 def _target(into: Path) -> Iterator[Store]:
     """The store to write into. A new one appears when it is whole: until then, nothing of it can be
-    lost that the sources do not have, and it is written without a log, which takes two thirds of
-    the time."""
-    if into.exists() or log_of(into).exists():
+    lost that the sources do not have, and it is written without a log, which would double what goes
+    to the disk."""
+    if into.exists():
         with Store(into) as target:
             yield target
         return
     try:
-        with appearing(into) as part, Store(part) as target, target.unsynced():
+        with appearing(into.resolve()) as part, Store(part) as target, target.unsynced():
             yield target
     except FileExistsError as error:
         raise StoreError(f"{into} was made by another process: merge again") from error

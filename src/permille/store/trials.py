@@ -127,8 +127,7 @@ class Store(StoreReader):
             StoreError: the file could not be written, or existing data are damaged; none of these
                 trials was written.
         """
-        new = 0
-        again: list[Trial] = []
+        new, known = 0, 0
         refused: list[str] = []
         with self._inserts() as inserts:
             for trial, raw in trials:
@@ -139,8 +138,7 @@ class Store(StoreReader):
                     continue
                 new += inserted
                 if not inserted:
-                    again.append(trial)
-            known = self._equal(again, refused)
+                    known += self._equal([trial], refused)
         return TakenIn(new, known, tuple(refused), inserts.came)
 
     def take_over(self, trials: Iterable[Sequence[StoredTrial]]) -> TakenIn:
