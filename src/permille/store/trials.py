@@ -153,9 +153,9 @@ class Store(StoreReader):
         with self._inserts() as inserts:
             for some in trials:
                 good = [one for one in some if one.refused is None]
-                if len(good) < len(some):
-                    reasons = ((one.trial, one.refused) for one in some if one.refused is not None)
-                    refused += [_refusal(trial, reason) for trial, reason in reasons]
+                refused += [
+                    _refusal(one.trial, one.refused) for one in some if one.refused is not None
+                ]
                 again = inserts.insert_stored(good)
                 new += len(good) - len(again)
                 known += self._equal([one.trial for one in again], refused)
