@@ -123,6 +123,9 @@ def check_writable(path: Path) -> None:
     Raises:
         UsageError: the path must not be overwritten, or cannot be written.
     """
+    # Elsewhere it means standard output, so that nobody looks for a file of that name.
+    if str(path) == "-":
+        raise UsageError("cannot write to standard output here: name a file instead of -")
     try:
         _may_be_replaced(path, None)
         folder = path.absolute().parent

@@ -175,3 +175,19 @@ def test_the_interval_holds_the_truth_however_much_the_sessions_differ(session_s
     share = sum(covered(session_sd, seed) for seed in range(runs)) / runs
     # Three standard errors of a share of 95 % in 400: nothing here depends on the machine.
     assert 0.95 - 0.033 <= share <= 0.95 + 0.033
+
+
+def test_what_a_single_session_cannot_show_is_said() -> None:
+    def said(*sides: list[Trial]) -> tuple[str, ...]:
+        pooled = summarise([t for of in sides for t in of], "compute", pool=True)
+        return compare(pooled, "a", "b").cells[0].warnings
+
+    one = {"u0": [10.0, 10.4, 10.2]}
+    several, single = trials_of("a", OF_A), trials_of("b", one)
+    assert said(several, trials_of("b", OF_B)) == ()
+    lacking = "measured in a single session; what another would change is not in the interval"
+    assert said(several, single) == (f"b: {lacking}",)
+    stopped = trials_of("a", one, stopping=STOPPED)
+    assert said(stopped, trials_of("b", one)) == (f"a: {lacking}", f"b: {lacking}")
+    # A paired ratio has its own words for it.
+    assert said(trials_of("a", one), trials_of("b", one)) == ()

@@ -112,3 +112,9 @@ def test_a_path_that_cannot_be_examined_is_an_error_of_one_line(tmp_path: Path) 
         write_whole(out, b"new")
     with pytest.raises(UsageError, match=r"cannot write .*: File name too long"):
         check_writable(out)
+
+
+def test_a_dash_is_no_file_of_that_name(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(UsageError, match="name a file instead of -"):
+        check_writable(Path("-"))

@@ -90,7 +90,7 @@ def _cell_ratios(pairs: Sequence[tuple[Summary, Summary]]) -> tuple[list[CellRat
         except CompareError as error:
             problems.append(f"{where}: {error}")
             continue
-        cells.append(CellRatio(a=x, b=y, ratio=times, warnings=_warnings(x, y)))
+        cells.append(CellRatio(a=x, b=y, ratio=times, warnings=_warnings(x, y, times)))
     return cells, problems
 
 
@@ -330,8 +330,8 @@ def _listed(summaries: Sequence[Summary]) -> str:
     return ", ".join(shown[:3]) + (", …" if len(shown) > 3 else "")
 
 
-def _warnings(a: Summary, b: Summary) -> tuple[str, ...]:
-    warnings = []
+def _warnings(a: Summary, b: Summary, times: Estimate) -> tuple[str, ...]:
+    warnings = _of_one_session(a, b, times)
     if a.device != b.device:
         warnings.append(f"different devices: {a.device} and {b.device}")
     if a.provenance != b.provenance:
@@ -342,3 +342,17 @@ def _warnings(a: Summary, b: Summary) -> tuple[str, ...]:
         if s.energy is not None and s.energy.n == 1
     ]
     return tuple(warnings)
+
+
+def _of_one_session(a: Summary, b: Summary, times: Estimate) -> list[str]:
+    """That the interval of a ratio without pairs lacks what another session would shift: it has the
+    spread of each side's trials or sessions, and a single session shows nothing of it."""
+    # A paired ratio says what it is over itself (``evidence_words.over_sessions``).
+    if times.sessions is not None or times.low is None:
+        return []
+    single = [s for s in (a, b) if s.energy is not None and len(s.energy.session_names) == 1]
+    return [
+        f"{s.cell.model}: measured in a single session; what another would change is not in the"
+        " interval"
+        for s in single
+    ]
