@@ -7,14 +7,16 @@ import random
 from collections.abc import Sequence
 from typing import Any
 
+import msgspec
 import pytest
 
-from permille.analysis.compare import compare
+from permille.analysis.compare import compare, ratio
 from permille.analysis.stopping import stopped_summary
 from permille.analysis.summaries import summarise
 from permille.analysis.trial_sums import BlockPlace, Sums, SumsIntervals
 from permille.records.energy import Estimate
 from permille.records.trial import Stopping, Trial
+from tests.analysis.sides import side
 from tests.records import cell, trial
 
 BLOCK_SD = 0.03
@@ -151,21 +153,46 @@ def test_sessions_that_agree_exactly_leave_no_spread() -> None:
     assert of.for_ratio() == (3, 2.0, 0.0)
 
 
-def covered(session_sd: float, seed: int) -> bool:
-    """Whether the interval holds a ratio of 2, of 4 sessions of two trials against 5 of three."""
+def drawn(session_sd: float, seed: int) -> tuple[dict[str, list[float]], dict[str, list[float]]]:
+    """Two models with a ratio of 2, of 4 sessions of two trials against 5 of three."""
     draw = random.Random(seed)
 
-    def drawn(of: str, level: float, sessions: int, blocks: int) -> dict[str, list[float]]:
-        shifts = {f"{of}{i}": draw.gauss(0, session_sd) for i in range(sessions)}
+    def sessions(of: str, level: float, number: int, blocks: int) -> dict[str, list[float]]:
+        shifts = {f"{of}{i}": draw.gauss(0, session_sd) for i in range(number)}
         return {
             name: [level * math.exp(shift + draw.gauss(0, BLOCK_SD)) for _ in range(blocks)]
             for name, shift in shifts.items()
         }
 
-    found = ratio_of(trials_of("a", drawn("s", 20.0, 4, 2)), trials_of("b", drawn("t", 10.0, 5, 3)))
-    assert found.low is not None
-    assert found.high is not None
-    return found.low <= 2 <= found.high
+    return sessions("s", 20.0, 4, 2), sessions("t", 10.0, 5, 3)
+
+
+def ratio_of_sums(*models: dict[str, list[float]]) -> Estimate:
+    """The ratio as :func:`ratio_of` has it."""
+    a, b = (
+        side(
+            [value for values in sessions.values() for value in values],
+            [name for name, values in sessions.items() for _ in values],
+        )
+        for sessions in models
+    )
+    return ratio(a, b)
+
+
+def test_the_simulated_ratio_is_that_of_the_trials() -> None:
+    a, b = drawn(0.1, 1)
+    of_trials = ratio_of(trials_of("a", a), trials_of("b", b))
+    assert msgspec.structs.astuple(ratio_of_sums(a, b)) == pytest.approx(
+        msgspec.structs.astuple(of_trials)
+    )
+
+
+def covered(session_sd: float, seed: int) -> bool:
+    """Whether the interval holds the ratio of 2."""
+    estimate = ratio_of_sums(*drawn(session_sd, seed))
+    assert estimate.low is not None
+    assert estimate.high is not None
+    return estimate.low <= 2 <= estimate.high
 
 
 @pytest.mark.parametrize("session_sd", [0.0, 0.03, 0.1])
