@@ -2,28 +2,25 @@
 
 from __future__ import annotations
 
-import io
 import json
-import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from permille import plugins
-from permille.recorder.marker import Marker
 from permille.records.answers import Quality
 from permille.records.trial import Trial
 from permille.store import Store
 from permille.study.plan import file
 from permille.study.plan.grid import make
-from permille.study.worker.main import main
-from permille.study.worker.messages import Inbox, Job, SpanDone, WorkerResult
+from permille.study.worker.messages import WorkerResult
 from tests import tiny_models as tiny
+from tests.campaigns import size
 from tests.conftest import Permille
 from tests.optional import later
 from tests.powercap import Driver
+from tests.study import in_process
 
 pytestmark = pytest.mark.slow
 
@@ -124,16 +121,6 @@ def run(permille: Permille, powercap: Driver, tmp_path: Path) -> Callable[..., T
     return go
 
 
-class Unmetered(Marker):
-    """Without a recorder: a worker's part in this process is not measured."""
-
-    def __init__(self) -> None:
-        """There is no channel."""
-
-    def mark(self) -> int:
-        return time.monotonic_ns()
-
-
 @pytest.fixture
 def work(tmp_path: Path) -> Callable[..., WorkerResult]:
     """Plans a study of one model, and does the worker's part in this process; its result."""
@@ -141,21 +128,8 @@ def work(tmp_path: Path) -> Callable[..., WorkerResult]:
     def go(kind: str, task: str, data: Any, columns: str = "", more: str = "") -> WorkerResult:
         plan = make(file.read(written(tmp_path, kind, task, data, columns, more=more)))
         (planned,) = plan.cells
-        out = io.BytesIO()
-        job = Job(
-            task=task,
-            task_target=plugins.target("tasks", task),
-            backend_target=plugins.target("backends", planned.model.backend),
-            model=planned.model,
-            dataset=planned.dataset,
-            protocol=plan.protocol_of(planned),
-            least_query_s=0.0,
-        )
-        main(out, Unmetered(), job)
-        *_, query, result = Inbox().feed(out.getvalue())
-        assert isinstance(query, SpanDone)
+        query, result = in_process.work(plan, planned)
         assert query.span.attributes["inferences"] == 6
-        assert isinstance(result, WorkerResult)
         return result
 
     return go
@@ -179,13 +153,15 @@ def check(
         ("captioner", "image-to-text", captions, ', captions = "text"', "rougeL",
          {"images", "pixels", "tokens_out"}),
         ("wav2vec2", "automatic-speech-recognition", recordings, "", "wer", {"audio_seconds"}),
+        ("whisper", "automatic-speech-recognition", recordings, "", "wer",
+         {"audio_seconds", "tokens_out"}),
     ],
 )  # fmt: skip
 def test_a_task_from_the_study_file_to_its_score(
     work: Any, kind: str, task: str, data: Any, columns: str, metric: str, counted: set[str]
 ) -> None:
     """In this process, which imports torch once."""
-    more = "max_new_tokens = 4" if kind == "captioner" else ""
+    more = "max_new_tokens = 4" if kind in ("captioner", "whisper") else ""
     result = work(kind, task, data, columns, more=more)
     check(result.quality, result.counts, metric, counted)
     if "images" in counted:
@@ -193,14 +169,16 @@ def test_a_task_from_the_study_file_to_its_score(
     assert result.facts.params
 
 
+SOUND_AND_IMAGES = [
+    ("vit", "image-classification", pictures, "accuracy", {"images", "pixels"}),
+    ("whisper", "automatic-speech-recognition", recordings, "wer",
+     {"audio_seconds", "tokens_out"}),
+]  # fmt: skip
+
+
 @pytest.mark.parametrize(
-    ("kind", "task", "data", "metric", "counted"),
-    [
-        ("vit", "image-classification", pictures, "accuracy", {"images", "pixels"}),
-        ("whisper", "automatic-speech-recognition", recordings, "wer",
-         {"audio_seconds", "tokens_out"}),
-    ],
-)  # fmt: skip
+    ("kind", "task", "data", "metric", "counted"), SOUND_AND_IMAGES[: size(1, 2)]
+)
 @pytest.mark.campaign
 def test_a_task_from_end_to_end(
     run: Any, kind: str, task: str, data: Any, metric: str, counted: set[str]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -13,7 +14,9 @@ from permille.errors import ModelError, StudyError
 from permille.store import Store
 from permille.study.plan import file
 from permille.study.plan.grid import make
+from tests.campaigns import size
 from tests.optional import later
+from tests.study import in_process
 
 pytestmark = pytest.mark.slow
 
@@ -30,13 +33,13 @@ idle_s = 0.1
 weights = "replica"
 """
 SMALL = {
+    "text-generation": ("distilgpt2", "WikiText"),
+    "image-classification": ("microsoft/resnet-18", "CIFAR10"),
     "text-classification": ("distilbert-base-uncased-finetuned-sst-2-english", "SST2"),
     "question-answering": ("distilbert-base-cased-distilled-squad", "SQuAD"),
     "fill-mask": ("distilbert-base-uncased", "C4"),
     "token-classification": ("elastic/distilbert-base-cased-finetuned-conll03-english", "WikiANN"),
-    "image-classification": ("microsoft/resnet-18", "CIFAR10"),
     "object-detection": ("hustvl/yolos-tiny", "CPPE-5"),
-    "text-generation": ("distilgpt2", "WikiText"),
     "summarization": ("ainize/bart-base-cnn", "XSum"),
     "image-to-text": ("microsoft/git-base", "COCO"),
     "text-to-image": ("segmind/tiny-sd", "SD Prompts"),
@@ -55,38 +58,63 @@ def pair(task: str, dataset: str) -> str:
     return f'[[tasks]]\ntask = "{task}"\ndatasets = ["{dataset}"]\n'
 
 
-@pytest.mark.campaign
-def test_a_small_model_of_every_task_runs_end_to_end(tmp_path: Path, capsys: Any) -> None:
-    path, store = tmp_path / "study.toml", tmp_path / "store.db"
+def of_each(tasks: Iterable[str]) -> str:
+    """A study of the small model of each of these tasks."""
     drawn = "steps = 1\nheight = 64\nwidth = 64"
-    path.write_text(
+    named = [(task, *SMALL[task]) for task in tasks]
+    return (
         HEAD
         + "".join(
             model(name, task, more=drawn if task == "text-to-image" else "")
-            for task, (name, _) in SMALL.items()
+            for task, name, _ in named
         )
-        + "".join(pair(task, dataset) for task, (_, dataset) in SMALL.items())
+        + "".join(pair(task, dataset) for task, _, dataset in named)
     )
+
+
+def check_tokens(task: str, counts: Mapping[str, float], inferences: int | None) -> None:
+    """Answers have the length of the dataset's, and a text to sum up that of its articles."""
+    assert inferences is not None
+    if task in ("text-generation", "summarization"):
+        assert counts["tokens_out"] == inferences * 10
+    if task == "summarization":
+        assert counts["tokens_in"] == inferences * (round(1.3 * 49.85) + 1)
+
+
+@pytest.mark.parametrize("task", SMALL)
+def test_the_worker_runs_a_small_model_of_every_task(task: str, tmp_path: Path) -> None:
+    """In this process, which imports torch once."""
+    text = of_each([task]).replace("inferences = 2", "inferences = 1")
+    plan = make(file.parse(text, where="study.toml", folder=tmp_path))
+    (planned,) = plan.cells
+    query, result = in_process.work(plan, planned)
+    assert query.span.attributes["inferences"] == 1
+    assert result.quality is None
+    assert result.facts.weights == "replica"
+    assert "replica: energy and time only" in result.notes
+    check_tokens(task, result.counts, query.span.attributes["inferences"])
+
+
+@pytest.mark.campaign
+def test_a_small_model_of_every_task_runs_end_to_end(tmp_path: Path, capsys: Any) -> None:
+    """Of one task in `make test`; what the worker does with each is above."""
+    tasks = list(SMALL)[: size(1, len(SMALL))]
+    path, store = tmp_path / "study.toml", tmp_path / "store.db"
+    path.write_text(of_each(tasks))
     status = dispatch(["run", str(path), "--store", str(store), "--json"])
-    said = capsys.readouterr()
-    rows = json.loads(said.out)["rows"]
-    assert (status, [row["reasons"] for row in rows]) == (0, [[]] * 10)
+    printed = capsys.readouterr()
+    rows = json.loads(printed.out)["rows"]
+    assert (status, [row["reasons"] for row in rows]) == (0, [[]] * len(tasks))
     assert {row["weights"] for row in rows} == {"replica"}
-    assert "10/10 cells" in said.err
+    assert f"{len(tasks)}/{len(tasks)} cells" in printed.err
     with Store(store) as opened:
         trials = {trial.cell.task: trial for trial in opened.trials()}
-    assert set(trials) == set(SMALL)
-    for trial in trials.values():
+    assert set(trials) == set(tasks)
+    for task, trial in trials.items():
         assert trial.quality is None
         assert trial.facts.weights == "replica"
         assert "replica: energy and time only" in trial.notes
-    for task in ("text-generation", "summarization"):
-        made = trials[task].phases["query"].inferences
-        assert made is not None
-        assert trials[task].counts["tokens_out"] == made * 10
-    made = trials["summarization"].phases["query"].inferences
-    assert made is not None
-    assert trials["summarization"].counts["tokens_in"] == made * (round(1.3 * 49.85) + 1)
+        check_tokens(task, trial.counts, trial.phases["query"].inferences)
 
 
 def test_a_general_purpose_model_has_a_prompt_for_each_task(tmp_path: Path) -> None:

@@ -77,7 +77,9 @@ def fill_zeros(model: Any, scale: float) -> None:
 
     with torch.no_grad():
         for parameter in model.parameters():
-            if parameter.dim() >= 2 and not bool(parameter.any()):
+            # The first row decides for most matrices: reading all of tiny-sd's 530 million
+            # parameters took 1.3 s of the 14 s that it takes to build it.
+            if parameter.dim() >= 2 and not (parameter[:1].any() or parameter.any()):
                 parameter.normal_(std=scale)
 
 
