@@ -14,7 +14,7 @@ page.useIntervals(document);
 const cells = columns.cells(document.cells);
 const byId = new Map(cells.map((c) => [c.id, c]));
 
-const found = settings.map((setting) => {
+const found = settings.map((setting, number) => {
   const ratios = pairs.map(([a, b]) => page.ratio(byId.get(a), byId.get(b), setting));
   const known = ratios.filter(Boolean);
   return {
@@ -26,9 +26,9 @@ const found = settings.map((setting) => {
     }])),
     ratios,
     overall: known.length ? page.overall(known) : null,
-    means: means.map((of) => page.overall(of.map((i) => ratios[i]))),
+    means: means[number].map((of) => page.overall(of.map((i) => ratios[i]))),
     mean: page.meanOfCells(cells.flatMap((c) => page.joules(c, setting.boundary, false) ?? [])),
-    groups: groups.map((ids) =>
+    groups: groups[number].map((ids) =>
       page.meanOfCells(ids.map((id) => page.joules(byId.get(id), setting.boundary, false)))),
     general: general.generalRatios(cells, setting),
     answers: page.answers({ setting, data: document, byId }).map((p) => [p.general.id, p.specific.id]),
