@@ -8,7 +8,7 @@ from typing import Any
 from urllib.parse import quote, urlencode
 
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
 from tests.explorer.conftest import Served
@@ -85,6 +85,8 @@ def _finite(found: Any) -> None:
     st.sampled_from(["", "trials/", "run/", "static/", "rows.", "document.json", "../", "%2e%2e/"]),
     TEXT,
 )
+@example("GET", "trials/", "0/")
+@example("GET", "run/", "")
 def test_any_path_and_method_is_answered(
     unchanged: Served, method: str, start: str, rest: str
 ) -> None:

@@ -44,7 +44,7 @@ HEADERS = {
 
 def app(figures: Figures, port: int) -> Starlette:
     """The application, for requests to this port of this machine only."""
-    return Starlette(
+    made = Starlette(
         routes=_routes(figures),
         middleware=[
             # Outermost, so that nothing is routed or compressed for who is refused.
@@ -53,6 +53,9 @@ def app(figures: Figures, port: int) -> Starlette:
         ],
         exception_handlers={PermilleError: _refusal},
     )
+    # A path that is another's but for a slash is not there, as any other unknown one.
+    made.router.redirect_slashes = False
+    return made
 
 
 class Guard:
