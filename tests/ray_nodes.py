@@ -38,6 +38,8 @@ BARE = (
     "--num_prestart_python_workers=0",
 )
 """A raylet's last words, which override what Ray has put before them."""
+LIGHT = {"PYTHONPATH": str(Path(__file__).with_name("ray_path"))}
+"""The variable with which a process imports Ray in a second: see `ray_path/rfc3987_syntax.py`."""
 
 
 class RayNodes:
@@ -75,7 +77,7 @@ def ray_nodes(
     process = subprocess.Popen(
         [sys.executable, "-m", "tests.ray_nodes", str(folder), str(gpus), *names],
         # The paths of Ray's sockets would be too long below a test's folder.
-        env={**environment, "RAY_TMPDIR": short.name},
+        env={**environment, **LIGHT, "RAY_TMPDIR": short.name},
         cwd=Path(__file__).resolve().parents[1], text=True,
         stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL,
     )  # fmt: skip

@@ -9,7 +9,6 @@ import signal
 import subprocess
 import sys
 from collections import Counter
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -21,7 +20,7 @@ from tests.conftest import PATIENCE_S, Permille
 from tests.faults.conftest import MakeStudy, await_that, kept, ours
 from tests.optional import later
 from tests.powercap import Driver
-from tests.ray_nodes import RayNodes, ray_nodes
+from tests.ray_nodes import LIGHT, ray_nodes
 
 later("ray", "ray")
 pytestmark = [pytest.mark.measuring, pytest.mark.slow]
@@ -42,7 +41,7 @@ STOPPED_AFTER = size(1, 4)
 def _run(path: Path, environment: dict[str, str], *words: str) -> subprocess.Popen[str]:
     return subprocess.Popen(
         [sys.executable, "-m", "permille", "run", str(path), "--json-lines", *words],
-        env=environment, cwd=path.parent, text=True,
+        env={**environment, **LIGHT}, cwd=path.parent, text=True,
         stdout=subprocess.PIPE, stderr=subprocess.PIPE, stdin=subprocess.DEVNULL,
     )  # fmt: skip
 
@@ -67,18 +66,14 @@ def big(make_study: MakeStudy, tmp_path: Path) -> Path:
     return path
 
 
-@pytest.fixture
-def cluster(environment: dict[str, str], tmp_path: Path, powercap: Driver) -> Iterator[RayNodes]:
-    with ray_nodes(tmp_path / "cache", environment, "a", "b", "c") as nodes:
-        yield nodes
-
-
 def test_a_study_on_a_cluster_of_one_node_and_without_a_cluster(
     make_study: MakeStudy, powercap: Driver, environment: dict[str, str], tmp_path: Path,
     permille: Permille,
 ) -> None:  # fmt: skip
     path = make_study("good", "good2", repeats=1)
-    alone = permille("run", str(path), "--engine", "ray", "--address", "127.0.0.1:1", code=2)
+    alone = permille(
+        "run", str(path), "--engine", "ray", "--address", "127.0.0.1:1", code=2, **LIGHT
+    )
     assert "no Ray cluster at 127.0.0.1:1" in alone.err
     with ray_nodes(tmp_path / "cache", environment, "a") as nodes:
         run = _run(path, environment, "--engine", "ray", "--address", nodes.address)
@@ -90,81 +85,81 @@ def test_a_study_on_a_cluster_of_one_node_and_without_a_cluster(
     await_that(lambda: ours(tmp_path) == {})
 
 
+HELD = """
+import functools, os, pathlib, time
+here = pathlib.Path(__file__).parent
+
+@functools.cache
+def node():
+    return os.environ.get("PERMILLE_FAKE_NODE", "none")
+
+@functools.cache
+def first():
+    try:
+        (here / f"first-{node()}").mkdir()
+    except FileExistsError:
+        return False
+    return True
+
+def good(text):
+    if not first():
+        (here / f"held-{node()}").touch()
+        while not (here / "go").exists():
+            time.sleep(0.01)
+    return "good" if "good" in text else "bad"
+
+good4 = good3 = good2 = good
+"""
+"""Each node makes one trial, and holds the next until the file ``go`` is there."""
+
+
 @pytest.mark.campaign
-def test_three_nodes_give_the_cells_and_counts_of_a_local_run(
-    big: Path, cluster: RayNodes, environment: dict[str, str], tmp_path: Path, permille: Permille
+def test_nodes_that_join_and_are_killed_give_the_cells_and_counts_of_a_local_run(
+    big: Path, powercap: Driver, environment: dict[str, str], tmp_path: Path, permille: Permille
 ) -> None:
-    run = _run(big, environment, "--engine", "ray", "--address", cluster.address)
-    _, err = run.communicate(timeout=PATIENCE_S)
-    assert run.returncode == 0, err
+    (tmp_path / "models.py").write_text(HELD)
+    names = ("a", "b", "c")[: size(2, 3)]
+
+    def held(*nodes: str) -> bool:
+        return all((tmp_path / f"held-{node}").exists() for node in nodes)
+
+    notes: list[str] = []
+    with ray_nodes(tmp_path / "cache", environment, *names) as nodes:
+        run = _run(big, environment, "--engine", "ray", "--address", nodes.address)
+        await_that(lambda: held(*names))
+        nodes.add("d")
+        await_that(lambda: held(*names, "d"))  # all of them measure at the same time
+        before = {trial.uid for trial in kept(tmp_path)}
+        assert len(before) >= len(names)
+        nodes.kill("b")
+        assert run.stderr is not None
+        # Not before the run knows: what is left of b might finish its block.
+        for note in run.stderr:
+            notes.append(note)
+            if "is lost" in note:
+                break
+        (tmp_path / "go").touch()
+        run.communicate(timeout=PATIENCE_S)
+    assert run.returncode == 0, notes
+    assert "the rest of its block goes to another" in notes[-1]
+    assert any("has joined, and takes part" in note for note in notes)
+    await_that(lambda: _left(tmp_path) == [])
     permille("run", str(big), "--store", "local.db", "--json-lines")
     trials = kept(tmp_path)
     assert _counts(trials) == _counts(kept(tmp_path, "local.db"))
     assert len(trials) == TRIALS
+    assert before <= {trial.uid for trial in trials}
+    machines = [len(of_block) for of_block in _machines_of_blocks(trials).values()]
+    assert sorted(machines) == [1, 1, 1, 2]  # no block is split, but that of b
     with Store(tmp_path / "permille.db", readonly=True) as store:
-        sessions = {one.id: one.machine for one in store.sessions()}
-    assert len(set(sessions.values())) == 3
+        assert len({one.machine for one in store.sessions()}) == len(names) + 1
+
+
+def _machines_of_blocks(trials: list[Trial]) -> dict[tuple[str, int], set[str | None]]:
     blocks: dict[tuple[str, int], set[str | None]] = {}
     for trial in trials:
-        blocks.setdefault((trial.cell.dataset, trial.repeat), set()).add(trial.session)
-    assert all(len(machines) == 1 for machines in blocks.values())  # no block is split
-    assert _left(tmp_path) == []
-
-
-@pytest.mark.campaign
-def test_a_node_that_is_killed_loses_nothing_that_was_finished(
-    big: Path, cluster: RayNodes, environment: dict[str, str], tmp_path: Path
-) -> None:
-    run = _run(big, environment, "--engine", "ray", "--address", cluster.address)
-    # No node is done with its blocks yet: there are more of them than nodes.
-    await_that(lambda: len(kept(tmp_path)) >= size(1, 4))
-    before = {trial.uid for trial in kept(tmp_path)}
-    cluster.kill("b")
-    _, err = run.communicate(timeout=PATIENCE_S)
-    assert run.returncode == 0, err
-    assert "is lost" in err
-    trials = kept(tmp_path)
-    assert set(_counts(trials).values()) == {1}
-    assert len(trials) == TRIALS
-    assert before <= {trial.uid for trial in trials}
-    await_that(lambda: _left(tmp_path) == [])
-
-
-HELD = """
-import os, pathlib, time
-here = pathlib.Path(__file__).parent
-
-def held(text):
-    (here / f"held-{os.getpid()}").touch()
-    while not (here / "go").exists():
-        time.sleep(0.01)
-    return good(text)
-"""
-"""It answers once the file ``go`` is there."""
-
-
-@pytest.mark.campaign
-def test_a_node_that_joins_during_a_run_takes_part_in_it(
-    make_study: MakeStudy, powercap: Driver, environment: dict[str, str], tmp_path: Path
-) -> None:
-    path = make_study("held", source=HELD, repeats=2, timeout_s=600)
-
-    def holding() -> int:
-        return len(list(tmp_path.glob("held-*")))
-
-    with ray_nodes(tmp_path / "cache", environment, "a") as nodes:
-        run = _run(path, environment, "--engine", "ray", "--address", nodes.address)
-        await_that(lambda: holding() == 1)
-        nodes.add("b")
-        await_that(lambda: holding() == 2)  # both nodes measure at the same time
-        (tmp_path / "go").touch()
-        _, err = run.communicate(timeout=PATIENCE_S)
-    assert run.returncode == 0, err
-    assert "has joined, and takes part" in err
-    trials = kept(tmp_path)
-    assert set(_counts(trials).values()) == {1}
-    assert len({trial.machine for trial in trials}) == len(trials) == 2
-    await_that(lambda: ours(tmp_path) == {})
+        blocks.setdefault((trial.cell.dataset, trial.repeat), set()).add(trial.machine)
+    return blocks
 
 
 @pytest.mark.campaign

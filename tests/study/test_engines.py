@@ -2,11 +2,8 @@
 
 from __future__ import annotations
 
-import importlib.util
 from collections.abc import Callable
 from pathlib import Path
-
-import pytest
 
 from permille import plugins
 from tests.conftest import Permille
@@ -26,14 +23,14 @@ def test_an_engine_that_is_not_there_is_named_with_one_that_is(
     assert "no engine 'locla'; did you mean 'local'?" in refused.err
 
 
-@pytest.mark.skipif(importlib.util.find_spec("ray") is None, reason="Ray is not installed")
-def test_an_address_of_ray_client_is_refused_wherever_it_is_named(
-    permille: Permille, study: Callable[..., Path]
+def test_an_address_of_ray_client_is_refused_wherever_it_is_named_before_ray_is_imported(
+    permille: Permille, study: Callable[..., Path], tmp_path: Path
 ) -> None:
+    (tmp_path / "ray.py").write_text("raise ImportError\n")
     words, client = ("run", str(study("quick")), "--engine", "ray"), "ray://127.0.0.1:10001"
     for refused in (
         permille(*words, "--address", client, code=2),
-        permille(*words, code=2, RAY_ADDRESS=client),
+        permille(*words, code=2, RAY_ADDRESS=client, PYTHONPATH=str(tmp_path)),
     ):
         assert f"{client} is a Ray Client address" in refused.err
         assert len(refused.err.splitlines()) == 1

@@ -55,8 +55,6 @@ class RayEngine:
         Raises:
             UsageError: Ray is not installed, or an option has no meaning on a cluster.
         """
-        with extra("ray", "--engine ray"):
-            import ray  # noqa: F401
         if run.options.sessions > 1:
             raise UsageError("--sessions is for --engine local: run the command again another day")
         address = _address(run.options)
@@ -66,6 +64,8 @@ class RayEngine:
                 " it on a node of the cluster, and leave --address and RAY_ADDRESS out or name"
                 " HOST:PORT of its head"
             )
+        with extra("ray", "--engine ray"):  # last: it takes a second or more
+            import ray  # noqa: F401
 
     def run(self, run: StudyRun) -> RunOutcome:
         """See :class:`permille.study.engines.protocol.Engine`.
