@@ -143,6 +143,9 @@ def all_trials() -> list[Trial]:
             [(0, 0), (1, 0), (2, 0)],
             rerun_precision=0.3,
         ),
+        # Of the sessions of the two above: what these share is not independent.
+        *in_blocks("also one session", [15.0, 15.9, 14.8], [(0, 0), (0, 1), (0, 2)]),
+        *in_blocks("as precise", [35.0, 35.9, 34.2], [(0, 0), (1, 0), (2, 0)]),
         *on_machines("llm on machines", [210.0, 212.0, 190.0, 197.0, 205.0, 201.0]),
         *on_machines("on machines", [21.0, 20.4, 19.7, 21.0, 20.1, 22.0]),
         *in_blocks("partly", [40.0, 44.0], [(0, 1), (2, 0)]),
