@@ -1,10 +1,13 @@
-"""reproduce, audit and parity as a user runs them."""
+"""The paper's archive, imported once, and reproduce, audit and parity as a user runs them."""
 
 from __future__ import annotations
 
+import contextlib
+import io
 import json
 import subprocess
 import sys
+from collections import Counter
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +16,8 @@ import pytest
 from permille.analysis.paper.printed import TABLE_2, TABLE_3
 from permille.cli import dispatch
 from permille.errors import CompareError, StoreError, UsageError
+from permille.importers.power_hungry.importer import STUDY
+from permille.records.trial import Trial
 from permille.store import Store
 from tests.records import trial
 from tests.shared import shared
@@ -44,8 +49,58 @@ def small(tmp_path: Path) -> Path:
 def imported(tmp_path_factory: pytest.TempPathFactory) -> Path:
     archive = shared("power_hungry_2023/raw.tar.xz")
     path = tmp_path_factory.mktemp("study") / "study.db"
-    assert dispatch(["import", "power-hungry-2023", str(archive), "--store", str(path)]) == 0
+    words = ["import", "power-hungry-2023", str(archive), "--store", str(path), "--json"]
+    with contextlib.redirect_stdout(io.StringIO()) as out:
+        assert dispatch(words) == 0
+    assert json.loads(out.getvalue())["bad_count"] == 0
     return path
+
+
+@pytest.fixture(scope="module")
+def real(imported: Path) -> list[Trial]:
+    with Store(imported, readonly=True) as store:
+        return list(store.trials())
+
+
+# --- the import ------------------------------------------------------------------------------
+
+
+def test_the_real_archive_holds_the_papers_set(real: list[Trial]) -> None:
+    paper = [t for t in real if t.study == STUDY]
+    assert len(real) == 6513
+    assert len(paper) == 3120
+    cells = Counter(t.cell.id for t in paper)
+    assert len(cells) == 312
+    assert set(cells.values()) == {10}
+    assert len({t.cell.model for t in paper}) == 88
+    assert len({t.cell.task for t in paper}) == 10
+    assert len({t.environment.fingerprint for t in paper}) == 1
+    assert all(t.facts.params for t in paper)
+    logged = [t for t in paper if any(n.startswith("logged as") for n in t.notes)]
+    assert len(logged) == 30
+    assert sum(t.quality is not None for t in paper) == 144 * 10
+
+
+def test_the_real_archive_agrees_with_the_tidied_table(real: list[Trial]) -> None:
+    duckdb = pytest.importorskip("duckdb")
+    path = shared("power_hungry_2023/runs.parquet")
+    rows = duckdb.sql(
+        "select run_id, in_paper_set, energy_kwh, gpu_kwh, duration_s, model, num_parameters"
+        f" from '{path}'"
+    ).fetchall()
+    ours = {t.uid.partition(":")[2]: t for t in real}
+    assert len(rows) == len(ours) == 6513
+    for run_id, in_paper, kwh, gpu_kwh, seconds, model, params in rows:
+        trial = ours[run_id]
+        query = trial.phases["query"]
+        joules = {name: d.energy_j for name, d in query.domains.items()}
+        assert (trial.study == STUDY) == in_paper
+        assert sum(joules.values()) == pytest.approx(kwh * 3.6e6, rel=1e-9)
+        gpu_j = joules["gpu:active"] + joules["gpu:idle"]
+        assert gpu_j == pytest.approx(gpu_kwh * 3.6e6, rel=1e-9)
+        assert query.seconds == pytest.approx(seconds, rel=1e-9)
+        if in_paper:
+            assert (trial.cell.model, trial.facts.params) == (model, params)
 
 
 # --- reproduce -------------------------------------------------------------------------------

@@ -2,7 +2,6 @@ from __future__ import annotations
 
 import io
 import tarfile
-from collections import Counter
 from pathlib import Path
 
 import pytest
@@ -14,7 +13,6 @@ from permille.importers.reading.files import Source
 from permille.records.recording import Provenance
 from permille.records.trial import Trial
 from tests.importers.codecarbon_files import RUN_COLUMNS, TASK_COLUMNS, row
-from tests.shared import shared
 
 pytestmark = pytest.mark.slow
 
@@ -211,50 +209,3 @@ def test_unknown_files_and_tasks_are_named(tmp_path: Path) -> None:
         "emissions/complete/poetry_sonnets.csv",
         "emissions/base/emissions_base_a.csv",
     ]
-
-
-@pytest.fixture(scope="module")
-def real() -> list[Trial]:
-    tally = Tally()
-    source = Source(shared("power_hungry_2023/raw.tar.xz"))
-    trials = list(importer.trials(source, tally, Options()))
-    assert tally.bad == []
-    return trials
-
-
-def test_the_real_archive_holds_the_papers_set(real: list[Trial]) -> None:
-    paper = [t for t in real if t.study == STUDY]
-    assert len(real) == 6513
-    assert len(paper) == 3120
-    cells = Counter(t.cell.id for t in paper)
-    assert len(cells) == 312
-    assert set(cells.values()) == {10}
-    assert len({t.cell.model for t in paper}) == 88
-    assert len({t.cell.task for t in paper}) == 10
-    assert len({t.environment.fingerprint for t in paper}) == 1
-    assert all(t.facts.params for t in paper)
-    logged = [t for t in paper if any(n.startswith("logged as") for n in t.notes)]
-    assert len(logged) == 30
-    assert sum(t.quality is not None for t in paper) == 144 * 10
-
-
-def test_the_real_archive_agrees_with_the_tidied_table(real: list[Trial]) -> None:
-    duckdb = pytest.importorskip("duckdb")
-    path = shared("power_hungry_2023/runs.parquet")
-    rows = duckdb.sql(
-        "select run_id, in_paper_set, energy_kwh, gpu_kwh, duration_s, model, num_parameters"
-        f" from '{path}'"
-    ).fetchall()
-    ours = {t.uid.partition(":")[2]: t for t in real}
-    assert len(rows) == len(ours) == 6513
-    for run_id, in_paper, kwh, gpu_kwh, seconds, model, params in rows:
-        trial = ours[run_id]
-        query = trial.phases["query"]
-        joules = {name: d.energy_j for name, d in query.domains.items()}
-        assert (trial.study == STUDY) == in_paper
-        assert sum(joules.values()) == pytest.approx(kwh * 3.6e6, rel=1e-9)
-        gpu_j = joules["gpu:active"] + joules["gpu:idle"]
-        assert gpu_j == pytest.approx(gpu_kwh * 3.6e6, rel=1e-9)
-        assert query.seconds == pytest.approx(seconds, rel=1e-9)
-        if in_paper:
-            assert (trial.cell.model, trial.facts.params) == (model, params)
