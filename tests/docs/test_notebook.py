@@ -46,4 +46,3 @@ def test_the_cells_run_and_show_their_results(
     assert "per 1,000 inferences" in text
     assert "measured · compute · 3 spans of " in text
     assert "Energy of SmolLM2 over that of MiniLM" in text
-    (tmp_path / "page.html").write_text(HTMLExporter().from_notebook_node(notebook)[0])

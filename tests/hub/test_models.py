@@ -312,7 +312,10 @@ class TestNothingOfAModelIsExecuted:
         hub.add("models", "tiny/sentiment", self.folder(tmp_path, pickled=flag))
         write("allow_pickle = true", backend="transformers")
         permille("run", "study.toml", "--allow-pickle", code=1)
-        assert only_trial(tmp_path).status == "failed"
+        failed = only_trial(tmp_path)
+        assert failed.status == "failed"
+        # It was fetched and opened: any earlier failure would leave the flag away, too.
+        assert "weights_only" in " ".join([failed.reason or "", *failed.last_lines])
         assert not flag.exists()
 
     def test_code_beside_the_weights_runs_only_when_asked_for_and_pinned(
