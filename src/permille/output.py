@@ -17,6 +17,8 @@ from permille.errors import UsageError
 if TYPE_CHECKING:
     from permille.records import Record
 
+STANDARD_OUTPUT = "-"
+"""What names standard output in place of a file. Among an exporter's options: it is written to."""
 _DATABASE = b"SQLite format 3\0"
 _OF_A_DATABASE = ("-wal", "-shm", "-journal")
 _BEYOND_ASCII = re.compile(r"[^\n -~]+")
@@ -123,8 +125,8 @@ def check_writable(path: Path) -> None:
     Raises:
         UsageError: the path must not be overwritten, or cannot be written.
     """
-    # Elsewhere it means standard output, so that nobody looks for a file of that name.
-    if str(path) == "-":
+    # Nobody who named it looks for a file of that name.
+    if str(path) == STANDARD_OUTPUT:
         raise UsageError("cannot write to standard output here: name a file instead of -")
     try:
         _may_be_replaced(path, None)

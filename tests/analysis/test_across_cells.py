@@ -276,9 +276,9 @@ def covered(session_sd: float, seed: int, cells: Sequence[Sequence[str]]) -> boo
     return estimate.low <= 1 <= estimate.high
 
 
-@pytest.mark.parametrize("session_sd", [0.0, 0.03, 0.1])
+@pytest.mark.parametrize("session_sd", [0.0, 0.01, 0.03, 0.1])
 def test_the_interval_holds_the_truth_however_much_the_sessions_differ(session_sd: float) -> None:
-    """Intervals that took the cells for independent did so in 99 %, 89 % and 80 %."""
+    """Intervals that took the cells for independent did so in 99 %, 97 %, 89 % and 80 %."""
     runs = 400
     four = [[f"s{i}" for i in range(4) for _ in range(2)]] * 4
     share = sum(covered(session_sd, seed, four) for seed in range(runs)) / runs

@@ -130,10 +130,12 @@ def test_the_gpus_of_a_ray_node(
     path = _machine_of_two_gpus(study, environment, tmp_path, repeats=1)
     with ray_nodes(tmp_path / "cache", environment, "a", gpus=2) as nodes:
         words = (*WORDS, "--address", nodes.address)
-        shown = permille("run", str(path), *words, "--replicas-of-block", "2", code=0, **LIGHT)
+        shown = permille("run", str(path), *words, code=0, **LIGHT)
+        more = ("--replicas-of-block", "2", "--json-lines")
+        replicas = permille("run", str(path), *words, *more, code=0, **LIGHT)
     assert "boundary: accelerator" in shown.out
+    assert len(replicas.out.splitlines()) == 2  # the first run made one of two
     trials = kept(tmp_path)
-    assert len(trials) == 4
     assert {trial.protocol.name for trial in trials} == {PER_GPU}
     machines: dict[tuple[str, int], set[str | None]] = {}
     for trial in trials:

@@ -11,6 +11,7 @@ from permille.analysis.across_cells import CellInMean
 from permille.analysis.cell_summary import Summary
 from permille.analysis.comparable import current, place, weights
 from permille.analysis.comparison import CellRatio, Comparison
+from permille.analysis.evidence_words import ONE_SESSION
 from permille.analysis.parts import Part
 from permille.analysis.rerun import Measurement, SessionMean, rerun, session_means
 from permille.analysis.trial_sums import Sums
@@ -351,8 +352,4 @@ def _of_one_session(a: Summary, b: Summary, times: Estimate) -> list[str]:
     if times.sessions is not None or times.low is None:
         return []
     single = [s for s in (a, b) if s.energy is not None and len(s.energy.session_names) == 1]
-    return [
-        f"{s.cell.model}: measured in a single session; what another would change is not in the"
-        " interval"
-        for s in single
-    ]
+    return [f"{s.cell.model}: {ONE_SESSION}" for s in single]

@@ -15,9 +15,6 @@ from permille.carbon.settings import CarbonSettings
 from permille.records.energy import Boundary
 from permille.records.trial import Trial
 
-STANDARD_OUTPUT = "-"
-"""A pseudo-option: the output file is standard output."""
-
 IMPACTS = frozenset({"water", "wue", "embodied", "lifespan_years", "market_intensity"})
 """The options for water, embodied carbon and market-based carbon."""
 
@@ -91,7 +88,7 @@ class Exporter(Protocol):
     def refusal(self, given: Set[str]) -> str | None:
         """Why the format cannot represent the request, or None. ``given`` has the names of the
         options that the user gave (``net``, ``pue``), and maybe
-        ``STANDARD_OUTPUT``."""
+        ``permille.output.STANDARD_OUTPUT``."""
         ...
 
     def export(self, request: ExportRequest) -> Export:

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Set
 
-from permille.exporters import STANDARD_OUTPUT, Export, ExportRequest
+from permille.exporters import Export, ExportRequest
 from permille.extras import extra
+from permille.output import STANDARD_OUTPUT
 
 
 class Html:

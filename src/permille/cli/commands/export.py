@@ -21,8 +21,8 @@ from permille.cli.source import check_study, refuse_unmatched, say_damage, summa
 from permille.collector import without_collector
 from permille.errors import UsageError
 from permille.escaping import plain
-from permille.exporters import OWN_OPTIONS, STANDARD_OUTPUT, Export, Exporter, WithOptions
-from permille.output import write_whole
+from permille.exporters import OWN_OPTIONS, Export, Exporter, WithOptions
+from permille.output import STANDARD_OUTPUT, write_whole
 from permille.records.cell import Cell
 from permille.records.energy import Boundary
 from permille.records.trial import Trial
