@@ -6,7 +6,8 @@ PIP    := $(BIN)/python -m pip install --quiet --disable-pip-version-check --con
 
 # Two cores have room for a third worker: what measures mostly waits. A file's tests share what is
 # slow to set up, and stay on one worker; tests/conftest.py has the order of the files.
-PYTEST := $(BIN)/python -m pytest -n 3 --dist loadfile --no-loadscope-reorder
+ALL    := pytest -n 3 --dist loadfile --no-loadscope-reorder
+PYTEST := $(BIN)/python -m $(ALL)
 
 # The tests start thousands of processes, which compile each module once and not each time.
 unexport PYTHONDONTWRITEBYTECODE
@@ -57,7 +58,9 @@ fast: $(VENV)/.check # the tests of `make check`
 	$(PYTEST) -m "not slow and not measuring"
 
 test: install browser ## everything, from a clean clone, with the coverage's floor
-	$(PYTEST) --cov --cov-report=term
+	mkdir -p build
+	$(BIN)/python -m slipcover --json --out build/coverage.json -m $(ALL)
+	$(BIN)/python -m slipcover --merge build/coverage.json --out build/coverage.json --fail-under 82
 
 campaigns: install browser ## the campaigns at their full size: 100 kills, and so on (about ten minutes)
 	PERMILLE_CAMPAIGNS=full $(PYTEST) -m campaign
