@@ -3,6 +3,7 @@ program itself in a process of its own."""
 
 from __future__ import annotations
 
+import gc
 import json
 import math
 import os
@@ -52,6 +53,12 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     place = {path: 2.0 * n + 1.5 for n, (path, _) in enumerate(busy.most_common())}
     place |= {path: float(n) for n, (path, _) in enumerate(measuring.most_common())}
     items.sort(key=lambda item: place.get(item.path, math.inf))
+
+
+def pytest_collection_finish() -> None:
+    """Keep Python's collector from going over what was imported and collected, which stays."""
+    gc.collect()
+    gc.freeze()
 
 
 def holds(estimate: Estimate | None, truth: float) -> bool:
