@@ -219,8 +219,8 @@ def browser() -> Iterator[Browser]:
     with sync_playwright() as playwright:
         opened = playwright.chromium.launch(
             executable_path=chromium,
-            # In one process with what draws, a page takes a fifth less of the processor, and without
-            # the compiler for what runs long a tenth.
+            # In one process with what draws, a page takes a fifth less of the processor; without
+            # the compiler for what runs long, a tenth.
             args=[
                 *("--no-sandbox", "--disable-dev-shm-usage", "--disable-gpu"),
                 *("--in-process-gpu", "--js-flags=--no-turbofan"),

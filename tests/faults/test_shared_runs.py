@@ -7,8 +7,10 @@ import signal
 from collections import Counter
 from pathlib import Path
 
+import psutil
 import pytest
 
+from permille.errors import StoreError
 from permille.study.run.trial_locks import Claims
 from tests.conftest import PATIENCE_S, Permille
 from tests.faults.conftest import MakeStudy, await_that, kept, start
@@ -85,3 +87,22 @@ def test_a_claim_excludes_other_processes_and_ends_with_its_holder(tmp_path: Pat
         with claims.on("trial 1", wait=True) as ours:
             assert ours
     assert not store.with_name("s.db-claims").exists()
+
+
+def test_a_claim_in_a_folder_that_vanishes_says_so_and_closes_its_file_once(
+    tmp_path: Path,
+) -> None:
+    """A second close would fail with an error of its own, or close a file of somebody else."""
+    folder = tmp_path / "gone"
+    folder.mkdir()
+
+    def claim() -> None:
+        with Claims(folder / "s.db") as claims:
+            folder.rename(tmp_path / "moved")
+            with claims.on("trial 1", wait=False):
+                pass
+
+    before = psutil.Process().num_fds()
+    with pytest.raises(StoreError, match="the store .* has vanished"):
+        claim()
+    assert psutil.Process().num_fds() == before

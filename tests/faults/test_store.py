@@ -417,7 +417,7 @@ def test_a_store_whose_folder_vanishes_stops_the_run(
     moved = tmp_path / "moved"
     folder.rename(moved)
     _, err = process.communicate(timeout=PATIENCE_S)
-    assert process.returncode == 2
+    assert process.returncode == 2, err
     assert "has vanished" in err.splitlines()[-1]
     assert len(kept(tmp_path, "moved/s.db")) >= 1
 

@@ -52,6 +52,11 @@ def failure(verb: str, path: Path, error: sqlite3.Error | UnicodeDecodeError) ->
     return StoreError(f"cannot {verb} the store {path}: {error}{hint}")
 
 
+def vanished(path: Path, error: OSError) -> StoreError:
+    """The store was there, and is not any more."""
+    return StoreError(f"the store {path} has vanished: {error.strerror}")
+
+
 def damaged(path: Path, what: str) -> str:
     """A one-line error: the store is damaged, and what to do. SQLite cannot tell a damaged first
     page from a file that never was a store."""

@@ -15,7 +15,7 @@ from permille.records.machine import MachineSession
 from permille.records.trial import Protocol, Trial
 from permille.store import rolling, rollup, sessions, windows
 from permille.store.connecting import checkpoint, with_log, without_log
-from permille.store.failures import damaged
+from permille.store.failures import damaged, vanished
 from permille.store.reading import StoreReader
 from permille.store.rollup import Fold, Kept
 from permille.store.rows import Raw, StoredTrial, protocol_key
@@ -205,7 +205,7 @@ class Store(StoreReader):
         try:
             now = self.path.stat()
         except OSError as error:
-            raise StoreError(f"the store {self.path} has vanished: {error.strerror}") from error
+            raise vanished(self.path, error) from error
         if self._file is not None and (now.st_dev, now.st_ino) != (
             self._file.st_dev,
             self._file.st_ino,

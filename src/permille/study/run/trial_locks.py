@@ -16,6 +16,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from permille.errors import StoreError
+from permille.store.failures import vanished
 
 # An offset is signed and has 64 bits; bytes beyond the end of a file can be locked (fcntl(2)).
 _OFFSETS = 2**62
@@ -27,10 +28,12 @@ class Claims:
     """The claims of this process on the blocks of one store. Use with ``with``.
 
     Raises:
-        StoreError: the lock file cannot be created next to the store.
+        StoreError: the lock file cannot be created next to the store, or the store's folder has
+            vanished.
     """
 
     def __init__(self, store: Path) -> None:
+        self._store = store
         self._path = store.with_name(store.name + "-claims")
         # The only descriptor: to close another one of the file would give up all locks (fcntl(2)).
         self._file = self._open()
@@ -74,8 +77,10 @@ class Claims:
                 return False
             if self._is_current():
                 return True
-            os.close(self._file)  # the last run removed its file at the same moment
+            removed = self._file  # the last run removed its file at the same moment
+            # Before it is closed: if the folder has vanished too, __exit__ closes it.
             self._file = self._open()
+            os.close(removed)
 
     def _is_current(self) -> bool:
         try:
@@ -87,5 +92,7 @@ class Claims:
         try:
             # O_NOFOLLOW: where others can write, a link could lead to any file of the user.
             return os.open(self._path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW, 0o666)
+        except FileNotFoundError as error:
+            raise vanished(self._store, error) from error  # with its folder
         except OSError as error:
             raise StoreError(f"cannot create {self._path}: {error.strerror}") from error
