@@ -103,6 +103,6 @@ def test_a_claim_in_a_folder_that_vanishes_says_so_and_closes_its_file_once(
                 pass
 
     before = psutil.Process().num_fds()
-    with pytest.raises(StoreError, match="the store .* has vanished"):
+    with pytest.raises(StoreError, match=r"the store .* has vanished"):
         claim()
     assert psutil.Process().num_fds() == before
