@@ -108,7 +108,7 @@ def run(args: argparse.Namespace) -> int:
     except OSError as error:
         if not is_output_lost(error):
             raise
-        return _unheard(args)
+        return _unheard(args, error)
 
 
 def _run(args: argparse.Namespace) -> int:
@@ -147,12 +147,13 @@ def _run(args: argparse.Namespace) -> int:
     return 0 if outcome.tally.complete else 1
 
 
-def _unheard(args: argparse.Namespace) -> int:
+def _unheard(args: argparse.Namespace, error: OSError) -> int:
     """Nobody reads the output any more: the run ends early and must not look successful."""
     drop_output()
     try:
         print(
-            f"permille: cannot write the output; {go_on('finished trials are', args)}",
+            f"permille: cannot write the output: {error.strerror};"
+            f" {go_on('finished trials are', args)}",
             file=sys.stderr,
         )
         sys.stderr.flush()
