@@ -41,6 +41,7 @@ def test_tasks_have_spans_and_the_loop_goes_on_while_the_recorder_starts(machine
     result = rec["request"]
     assert (result.spans, result.inferences) == (3, 3)
     (together,) = rec.measured("request")
+    assert result.energy is not None, together
     assert holds(result.energy, POWER_W * together.phase.seconds / 3)
 
 
