@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 from urllib.parse import parse_qs
 
+import msgspec
 import pytest
 
 from permille.errors import UsageError
@@ -74,7 +75,10 @@ def _repeats(
 def trials() -> list[Trial]:
     """Two models to compare, one with a single run, one that failed, and hostile names."""
     found = _repeats("small", [36.0, 37.0, 35.5, 36.4], "task-specific", 66_000_000, 0.9)
-    found += _repeats("big", [800.0, 830.0, 790.0], "general-purpose", 7_000_000_000, 0.93)
+    found += [
+        msgspec.structs.replace(one, session="one", block=one.repeat)
+        for one in _repeats("big", [800.0, 830.0, 790.0], "general-purpose", 7_000_000_000, 0.93)
+    ]
     found += _repeats("lonely", [50.0], "task-specific", 110_000_000, 0.88)
     for i, name in enumerate((HOSTILE, QUOTES, RIGHT_TO_LEFT, ENDLESS, FORMULA)):
         found += _repeats(name, [60.0 + i, 61.0 + i], "task-specific", 1_000_000 * (i + 1), 0.5)

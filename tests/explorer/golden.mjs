@@ -25,6 +25,8 @@ const found = settings.map((setting, number) => {
       over: text.overSessions(document.evidence, page.kwh(c, setting), text.energy),
     }])),
     ratios,
+    alone: pairs.map(([a, b], i) => ratios[i]
+      && page.ofOneSession(byId.get(a), byId.get(b), ratios[i], setting).map((c) => c.model)),
     overall: known.length ? page.overall(known) : null,
     means: means[number].map((of) => page.overall(of.map((i) => ratios[i]))),
     mean: page.meanOfCells(cells.flatMap((c) => page.joules(c, setting.boundary, false) ?? [])),

@@ -505,7 +505,8 @@ def _check_ratios(
 ) -> None:  # fmt: skip
     boundary, net = setting["boundary"], setting["net"]
     by_number: dict[int, tuple[Summary, Summary, Estimate]] = {}
-    for number, ((a, b), found) in enumerate(zip(pairs, page["ratios"], strict=True)):
+    each = zip(pairs, page["ratios"], page["alone"], strict=True)
+    for number, ((a, b), found, alone) in enumerate(each):
         sides = summary_of(a, boundary, net=net), summary_of(b, boundary, net=net)
         try:
             said_ratio = compare.ratio(*sides)
@@ -513,6 +514,7 @@ def _check_ratios(
             assert found is None
             continue
         same(found, as_dict(said_ratio))
+        assert alone == [of.cell.model for of in compare.of_one_session(*sides, said_ratio)]
         by_number[number] = (*sides, said_ratio)
     for of_mean, found in zip(means, page["means"], strict=True):
         same(found, as_dict(compare.over_cells([by_number[number] for number in of_mean])))

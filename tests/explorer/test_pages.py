@@ -97,6 +97,9 @@ def test_a_ratio_is_the_command_lines(tab: Tab, permille: Permille, store: Path,
     for key in ("value", "low", "high"):
         found = float(shown.get_attribute(f"data-{key}") or "")
         assert found == pytest.approx(said["ratio"][key], rel=1e-7)
+    (warning,) = said["cells"][0]["warnings"]
+    assert warning.startswith("big: within one session")
+    assert warning in tab.text()
 
 
 def test_the_shipped_ratio_over_several_cells_is_the_geometric_mean(tab: Tab) -> None:

@@ -332,7 +332,7 @@ def _listed(summaries: Sequence[Summary]) -> str:
 
 
 def _warnings(a: Summary, b: Summary, times: Estimate) -> tuple[str, ...]:
-    warnings = _of_one_session(a, b, times)
+    warnings = [f"{side.cell.model}: {ONE_SESSION}" for side in of_one_session(a, b, times)]
     if a.device != b.device:
         warnings.append(f"different devices: {a.device} and {b.device}")
     if a.provenance != b.provenance:
@@ -345,11 +345,10 @@ def _warnings(a: Summary, b: Summary, times: Estimate) -> tuple[str, ...]:
     return tuple(warnings)
 
 
-def _of_one_session(a: Summary, b: Summary, times: Estimate) -> list[str]:
-    """That the interval of a ratio without pairs lacks what another session would shift: it has the
-    spread of each side's trials or sessions, and a single session shows nothing of it."""
+def of_one_session(a: Summary, b: Summary, times: Estimate) -> list[Summary]:
+    """The sides of a ratio whose interval lacks what another session would shift: without pairs, it
+    has the spread of each side's trials or sessions, and a single session shows nothing of it."""
     # A paired ratio says what it is over itself (``evidence_words.over_sessions``).
     if times.sessions is not None or times.low is None:
         return []
-    single = [s for s in (a, b) if s.energy is not None and len(s.energy.session_names) == 1]
-    return [f"{s.cell.model}: {ONE_SESSION}" for s in single]
+    return [s for s in (a, b) if s.energy is not None and len(s.energy.session_names) == 1]

@@ -539,6 +539,22 @@ export function ratio(x, y, setting) {
 }
 
 /**
+ * The sides of a ratio whose interval lacks what another session would shift, as
+ * permille.analysis.compare.of_one_session.
+ * @param {Cell} x
+ * @param {Cell} y
+ * @param {Estimate} of
+ * @param {Setting} setting
+ */
+export function ofOneSession(x, y, of, setting) {
+  if (of.sessions != null || of.low === null) return [];
+  return [x, y].filter((c) => {
+    const energy = joules(c, setting.boundary, setting.net);
+    return energy && namesOf(energy).length === 1;
+  });
+}
+
+/**
  * The sessions of both sides of a ratio that is not paired; none if each side has its own one.
  * @param {Joules} a
  * @param {Joules} b

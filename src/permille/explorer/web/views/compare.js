@@ -19,6 +19,7 @@ import {
   bounded,
   domains,
   joules,
+  ofOneSession,
   overall,
   place,
   problem,
@@ -44,7 +45,7 @@ import { MOST_COMPARED } from "../state.js";
 import { decades } from "../ticks.js";
 import { timeEach } from "./table.js";
 
-/** @import { Cell } from "../document" */
+/** @import { Cell, PageEvidence } from "../document" */
 /** @import { App } from "../main.js" */
 /** @import { Boundary, Estimate, Setting } from "../page" */
 
@@ -219,7 +220,7 @@ function results(app, models, all) {
             [say`Task and dataset`, (r) => r.where],
             [say`Study`, (r) => name(sourceName(r.a))],
             [say`Interval`, (r) => overSessions(app.data.evidence, r.ratio, number) ?? "–"],
-            [say`Caution`, (r) => warnings(r, setting).join(say`; `) || "–"],
+            [say`Caution`, (r) => warnings(r, setting, app.data.evidence).join(say`; `) || "–"],
           ],
           good,
         )
@@ -367,9 +368,12 @@ function whyNot(cells, a, b) {
 /**
  * @param {Row} options
  * @param {Setting} setting
+ * @param {PageEvidence} words
  */
-function warnings({ a, b }, setting) {
-  const found = [];
+function warnings({ a, b, ratio: of }, setting, words) {
+  const found = ofOneSession(a, b, of, setting).map(
+    (c) => `${clean(c.model, 40)}: ${word("evidence", words.one)}`,
+  );
   const [da, db] = [a, b].map((c) => (domains(c, setting.boundary) ?? []).join(say`, `));
   if (da !== db)
     found.push(say`the boundary holds other meters: ${clean(da, 60)} against ${clean(db, 60)}`);
