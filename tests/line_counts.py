@@ -1,10 +1,10 @@
 """For SlipCover, which counts the lines that `make test` runs: leave its probes where they are.
 
-To take them out again, it asks for all threads' frames. In Python before 3.11.9 and 3.12.3, a
-garbage collection that falls there waits forever for a thread that starts
-(https://github.com/python/cpython/issues/106883), and so did one of our tests. The probes that stay
-cost a few hundredths of the tests' time. The option `--threshold` does not reach pytest-xdist's
-workers.
+To take them out again, it asks for all threads' frames. In Python 3.11, a garbage collection that
+falls there may wait forever for a thread that starts
+(https://github.com/python/cpython/issues/106883); a test did, with 3.11.7. The probes that stay
+cost a few hundredths of the tests' time. The option `--threshold` does not reach the workers of
+pytest-xdist.
 """
 
 from __future__ import annotations
