@@ -7,8 +7,8 @@ PIP    := $(BIN)/python -m pip install --quiet --disable-pip-version-check --con
 # Two cores have room for four workers: with three, a fifth of their time was idle, since what
 # measures mostly waits. A file's tests share what is slow to set up, and stay on one worker;
 # tests/conftest.py has the order of the files.
-ALL    := pytest -n 4 --dist loadfile --no-loadscope-reorder
-PYTEST := $(BIN)/python -m $(ALL)
+SUITE  := pytest -n 4 --dist loadfile --no-loadscope-reorder
+PYTEST := $(BIN)/python -m $(SUITE)
 
 # The tests start thousands of processes, which compile each module once and not each time.
 unexport PYTHONDONTWRITEBYTECODE
@@ -60,7 +60,7 @@ fast: $(VENV)/.check # the tests of `make check`
 
 test: install browser ## everything, from a clean clone, with the coverage's floor
 	mkdir -p build
-	$(BIN)/python -m slipcover --json --out build/coverage.json -m $(ALL) -p tests.line_counts
+	$(BIN)/python -m slipcover --json --out build/coverage.json -m $(SUITE) -p tests.line_counts
 	$(BIN)/python -m slipcover --merge build/coverage.json --out build/coverage.json --fail-under 86
 
 campaigns: install browser ## the campaigns at their full size: 100 kills, and so on (about ten minutes)
