@@ -46,9 +46,10 @@ static:          ## build the explorer's page again (make install does it once)
 	$(BIN)/python scripts/build_explorer.py
 
 browser:         # the explorer's tests drive Debian's Chromium and Firefox; without one they say that they are skipped
-	@for program in chromium firefox-esr; do command -v $$program >/dev/null \
+	@for program in chromium-headless-shell firefox-esr; do command -v $$program >/dev/null \
 	  || { [ "$$(id -u)" = 0 ] && command -v apt-get >/dev/null \
 	       && apt-get update -qq && apt-get install -y -qq $$program >/dev/null; } \
+	  || command -v $${program%-headless-shell} >/dev/null \
 	  || echo "no $$program here: the explorer's tests in it will be skipped"; done
 
 # Side by side: mypy, which uses one core, takes a quarter of a minute in a new clone.

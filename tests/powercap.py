@@ -19,7 +19,7 @@ With a process that plays a power trace on CLOCK_MONOTONIC (for recorder tests, 
 
 from __future__ import annotations
 
-import json
+import marshal
 import os
 import subprocess
 import sys
@@ -179,7 +179,7 @@ class Driver:
             },
         }
         self._process = subprocess.Popen(
-            [sys.executable, "-S", powercap_driver.__file__, json.dumps(task)],
+            [sys.executable, "-S", powercap_driver.__file__, marshal.dumps(task).hex()],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
         )

@@ -25,6 +25,19 @@ from tests.powercap import Driver
 pytestmark = pytest.mark.measuring
 
 FILES = ["server.py", "questions.jsonl", "study.toml", "question.json", "far.toml"]
+LESS = (
+    ("max_new_tokens = 16", "max_new_tokens = 3"),
+    ("warmup = 2", "warmup = 1"),
+    ("[1, 2, 4]", "[1]"),
+)
+"""What the page's study asks of a real model, and what is enough to see that it runs."""
+
+
+def write_less(folder: Path) -> None:
+    """The page's files, with the first two of its questions: a trial asks all of them."""
+    assert write_files("llm-server.md", folder) == FILES
+    questions = folder / "questions.jsonl"
+    questions.write_text("".join(questions.read_text().splitlines(keepends=True)[:2]))
 
 
 def test_the_study_that_starts_its_server_can_be_planned(
@@ -39,20 +52,20 @@ def test_the_study_that_starts_its_server_can_be_planned(
 def test_the_example_runs(
     permille: Permille, powercap: Driver, environment: dict[str, str], tmp_path: Path
 ) -> None:
-    assert write_files("llm-server.md", tmp_path) == FILES
+    write_less(tmp_path)
     json.loads((tmp_path / "question.json").read_text())
     study = (tmp_path / "study.toml").read_text()
     for port in dict.fromkeys(re.findall(r"180\d\d", study)):  # ports that nobody else has
         study = study.replace(port, str(free_port()))
-    for written, less in (("max_new_tokens = 16", "max_new_tokens = 3"), ("[1, 2, 4]", "[1, 4]")):
+    for written, less in LESS:
         assert written in study
         study = study.replace(written, less)
     (tmp_path / "study.toml").write_text(study)
     path = f"{Path(sys.executable).parent}{os.pathsep}{environment['PATH']}"
-    permille("run", "study.toml", "--repeats", "1", "--inferences", "4", PATH=path)
+    permille("run", "study.toml", "--repeats", "1", "--inferences", "2", PATH=path)
     with Store(tmp_path / "permille.db", readonly=True) as store:
         trials = list(store.trials())
-    assert [trial.status for trial in trials] == ["done"] * 2
+    assert [trial.status for trial in trials] == ["done"]
     for trial in trials:
         assert trial.latency is not None
         assert trial.latency.first_token_p50 is not None
@@ -70,7 +83,7 @@ def test_a_server_on_another_machine(
     permille: Permille, powercap: Driver, environment: dict[str, str], tmp_path: Path
 ) -> None:
     """The server and the agent are processes of this machine, as on the page."""
-    write_files("llm-server.md", tmp_path)
+    write_less(tmp_path)
     assert commands("llm-server.md")[3:] == [
         ["agent", "&"],
         ["run", "far.toml"],
@@ -79,14 +92,16 @@ def test_a_server_on_another_machine(
     server, agent = free_port(), free_port()
     study = (tmp_path / "far.toml").read_text()
     study = study.replace("18080", str(server)).replace("9465", str(agent))
-    study = study.replace("max_new_tokens = 16", "max_new_tokens = 3")
-    (tmp_path / "far.toml").write_text(study.replace("[1, 4]", "4"))
+    for written, less in (*LESS[:2], ("[1, 4]", "2")):
+        assert written in study
+        study = study.replace(written, less)
+    (tmp_path / "far.toml").write_text(study)
     listen = ["-m", "permille", "agent", "--listen", str(agent)]
     with (
         running([sys.executable, "server.py", str(server)], environment, tmp_path, server),
         running([sys.executable, *listen], environment, tmp_path, agent),
     ):
-        permille("run", "far.toml", "--repeats", "1", "--inferences", "4")
+        permille("run", "far.toml", "--repeats", "1", "--inferences", "2")
         (row,) = permille("results", "--json").json["rows"]
     assert row["trials"]["done"] == 1
     assert row["provenance"] == "measured"

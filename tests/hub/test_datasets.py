@@ -8,7 +8,6 @@ import json
 import re
 import subprocess
 import sys
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -22,8 +21,9 @@ from permille.errors import DatasetError
 from permille.store import Store
 from permille.workload.protocols import Task
 from permille.workload.specs import DatasetSpec
-from tests.conftest import PATIENCE_S, Permille
+from tests.conftest import PATIENCE_S, Permille, environment_in
 from tests.fake_hub import FakeHub
+from tests.hub.conftest import hub_for
 from tests.optional import later
 from tests.powercap import Driver
 
@@ -194,31 +194,76 @@ import json, sys, msgspec
 from permille import plugins
 from permille.workload.specs import DatasetSpec, HubSource
 from permille.datasets.opening import open_dataset
-task, source = json.loads(sys.argv[1])
-spec = DatasetSpec(name="it", hub=HubSource(**source))
-found = open_dataset(spec, plugins.load("tasks", task), limit=5, seed=0)
+found = {}
+for name, (task, source) in json.loads(sys.argv[1]).items():
+    spec = DatasetSpec(name="it", hub=HubSource(**source))
+    found[name] = open_dataset(spec, plugins.load("tasks", task), limit=5, seed=0)
 print(msgspec.json.encode(found).decode())
 """
 
-Read = Callable[..., Any]
+
+def picture() -> bytes:
+    image = pytest.importorskip("PIL.Image")
+    content = io.BytesIO()
+    image.new("RGB", (8, 8)).save(content, "PNG")
+    return content.getvalue()
 
 
-@pytest.fixture
-def read(environment: dict[str, str]) -> Read:
-    """Opens a dataset in a process of its own, whose client reads the environment afresh."""
+def pets() -> Any:
+    things = {
+        "bbox": datasets.List(datasets.List(datasets.Value("float32"))),
+        "category": datasets.List(datasets.ClassLabel(names=["cat", "dog"])),
+    }
+    features = datasets.Features({"image": datasets.Image(), "objects": things})
+    found = {"bbox": [[1.0, 2.0, 4.0, 6.0]], "category": [0]}
+    rows = {
+        "image": [
+            {"bytes": picture(), "path": "cat.png"},
+            {"bytes": None, "path": "/etc/passwd"},
+        ],
+        "objects": [found, found],
+    }
+    return datasets.Dataset.from_dict(rows, features=features)
 
-    def opened(task: str, **source: Any) -> Any:
+
+def names() -> Any:
+    text = datasets.List(datasets.Value("string"))
+    tags = datasets.List(datasets.ClassLabel(names=["O", "B-PER"]))
+    features = datasets.Features({"tokens": text, "tags": tags})
+    rows = {"tokens": [["Ann", "sings"]], "tags": [[1, 0]]}
+    return datasets.Dataset.from_dict(rows, features=features)
+
+
+@pytest.fixture(scope="module")
+def opened(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
+    """Datasets as they are opened, in a process whose client reads the environment afresh: one for
+    all, because it imports the library."""
+    folder = tmp_path_factory.mktemp("opened")
+    environment = environment_in(folder)
+    untagged = datasets.Dataset.from_dict({"tokens": ["Ann  sings"]})
+    with hub_for(environment, folder) as hub:
+        publish(hub, folder, "someone/pets", pets(), "data/val-00000-of-00001.parquet")
+        publish(hub, folder, "someone/names", names(), "data/test-00000-of-00001.parquet")
+        publish(hub, folder, "someone/words", untagged, "data/test-00000-of-00001.parquet")
+        commit = publish(hub, folder, "someone/old", reviews(), "default/test/0000.parquet")
+        old = {"files": "default/test/*.parquet", "revision": commit}
+        asked: dict[str, Any] = {
+            "pets": ["object-detection", {"split": "val", "boxes": "corners"}],
+            "names": ["token-classification", {}],
+            "words": ["token-classification", {"unscored": True}],
+            "old": ["text-classification", old],
+        }
+        for repo, (_, source) in asked.items():
+            source["repo"] = f"someone/{repo}"
         done = subprocess.run(
-            [sys.executable, "-c", READ, json.dumps([task, source])],
+            [sys.executable, "-c", READ, json.dumps(asked)],
             env=environment,
             capture_output=True,
             text=True,
             timeout=PATIENCE_S,
         )
-        assert done.returncode == 0, done.stderr
-        return json.loads(done.stdout)
-
-    return opened
+    assert done.returncode == 0, done.stderr
+    return dict(json.loads(done.stdout))
 
 
 class TestRows:
@@ -236,57 +281,19 @@ class TestRows:
         listed["category"] = datasets.List(kind)
         assert name_classes({"bbox": [[1.0]], "category": [1]}, listed)["category"] == ["dog"]
 
-    def test_images_and_boxes(self, read: Read, hub: FakeHub, tmp_path: Path) -> None:
-        image = pytest.importorskip("PIL.Image")
-        content = io.BytesIO()
-        image.new("RGB", (8, 8)).save(content, "PNG")
-        things = {
-            "bbox": datasets.List(datasets.List(datasets.Value("float32"))),
-            "category": datasets.List(datasets.ClassLabel(names=["cat", "dog"])),
-        }
-        features = datasets.Features({"image": datasets.Image(), "objects": things})
-        found = {"bbox": [[1.0, 2.0, 4.0, 6.0]], "category": [0]}
-        rows = {
-            "image": [
-                {"bytes": content.getvalue(), "path": "cat.png"},
-                {"bytes": None, "path": "/etc/passwd"},
-            ],
-            "objects": [found, found],
-        }
-        data = datasets.Dataset.from_dict(rows, features=features)
-        publish(hub, tmp_path, "someone/pets", data, "data/val-00000-of-00001.parquet")
-        opened = read("object-detection", repo="someone/pets", split="val", boxes="corners")
-        (sample,) = opened["samples"]
+    def test_images_and_boxes(self, opened: dict[str, Any]) -> None:
+        (sample,) = opened["pets"]["samples"]
         assert sample["reference"] == [{"label": "cat", "bbox": [1.0, 2.0, 3.0, 4.0]}]
-        assert sample["inputs"]["image"]["sha256"] == hashlib.sha256(content.getvalue()).hexdigest()
-        assert opened["skipped_total"] == 1  # a path is no image, least of all of this machine
+        assert sample["inputs"]["image"]["sha256"] == hashlib.sha256(picture()).hexdigest()
+        # A path is no image, least of all of this machine.
+        assert opened["pets"]["skipped_total"] == 1
 
-    @pytest.mark.parametrize("unscored", [False, True])
-    def test_words_and_their_tags(
-        self, read: Read, hub: FakeHub, tmp_path: Path, unscored: bool
-    ) -> None:
-        tag = datasets.ClassLabel(names=["O", "B-PER"])
-        text = datasets.Value("string")
-        features = datasets.Features({"tokens": datasets.List(text), "tags": datasets.List(tag)})
-        rows: dict[str, Any] = {"tokens": [["Ann", "sings"]], "tags": [[1, 0]]}
-        if unscored:
-            features, rows = datasets.Features({"tokens": text}), {"tokens": ["Ann  sings"]}
-        data = datasets.Dataset.from_dict(rows, features=features)
-        publish(hub, tmp_path, "someone/names", data, "data/test-00000-of-00001.parquet")
-        opened = read("token-classification", repo="someone/names", unscored=unscored)
-        (sample,) = opened["samples"]
+    @pytest.mark.parametrize(("repo", "tags"), [("names", ["B-PER", "O"]), ("words", None)])
+    def test_words_and_their_tags(self, opened: dict[str, Any], repo: str, tags: Any) -> None:
+        (sample,) = opened[repo]["samples"]
         assert sample["inputs"] == {"tokens": ["Ann", "sings"]}
-        assert sample["reference"] == (None if unscored else ["B-PER", "O"])
+        assert sample["reference"] == tags
 
-    def test_files_by_a_pattern_on_another_revision(
-        self, read: Read, hub: FakeHub, tmp_path: Path
-    ) -> None:
-        commit = publish(hub, tmp_path, "someone/old", reviews(), "default/test/0000.parquet")
-        opened = read(
-            "text-classification",
-            repo="someone/old",
-            files="default/test/*.parquet",
-            revision=commit,
-        )
-        assert len(opened["samples"]) == 5
-        assert opened["labels"] == ["neg", "pos"]
+    def test_files_by_a_pattern_on_another_revision(self, opened: dict[str, Any]) -> None:
+        assert len(opened["old"]["samples"]) == 5
+        assert opened["old"]["labels"] == ["neg", "pos"]
