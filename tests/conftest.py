@@ -20,7 +20,7 @@ import pytest
 
 from permille.records.energy import Estimate
 from tests.powercap import Constant, Driver, FakePowercap
-from tests.zygote import Zygote, can_fork
+from tests.zygote import Zygote
 
 POWER_W = 60.0
 LIMIT_W = 25.0
@@ -123,7 +123,7 @@ def permille_in(folder: Path, environment: dict[str, str], zygote: Zygote) -> Pe
 
     def run(*args: str, code: int | None = 0, **env: str) -> Finished:
         changed = environment | env
-        if can_fork(changed):
+        if zygote.can_fork(changed):
             process = zygote.run(args, folder, changed, PATIENCE_S)
         else:
             process = subprocess.run(

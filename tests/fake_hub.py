@@ -23,6 +23,12 @@ class FakeHub:
         self.asked: list[str] = []
         self.url = ""
 
+    def forget(self) -> None:
+        """As it was at first."""
+        self.repos.clear()
+        self.gated.clear()
+        self.asked.clear()
+
     def add(self, kind: str, repo: str, folder: Path) -> str:
         """Publish a folder as the ``models`` or ``datasets`` repository ``repo``; its commit."""
         files = {

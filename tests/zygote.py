@@ -3,7 +3,7 @@
 Most of what a short command takes is to start Python and to import. One process does both once, and
 forks for each command: still a process of its own, with its own folder, environment and streams,
 that runs what ``python -m permille`` runs. What Python or a library reads from the environment as
-it is loaded would come too late: such a command must be started afresh (:func:`can_fork`).
+it is loaded would come too late: such a command must be started afresh (:meth:`Zygote.can_fork`).
 
 As a program, this is that process. It ends with the socket that it is told of.
 """
@@ -22,9 +22,10 @@ import signal
 import socket
 import subprocess
 import sys
+import tempfile
 import threading
 import time
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 
 READ_WHEN_USED = ("PERMILLE_", "TMPDIR", "XDG_", "COLUMNS", "NO_COLOR", "AWS_", "HF_", "PYTEST_")
@@ -32,32 +33,38 @@ READ_WHEN_USED = ("PERMILLE_", "TMPDIR", "XDG_", "COLUMNS", "NO_COLOR", "AWS_", 
 then (:data:`LOADED_LATER`)."""
 LOADED_LATER = ("huggingface_hub", "obstore", "onnxruntime", "torch")
 PRELOADED = ("numpy", "psutil", "rich.console", "rich.table", "sqlite3", "uuid")
+THE_HUBS = ("datasets", "huggingface_hub")
 LONGEST = 1 << 17
 """Bytes of a command's words and environment."""
 
 
-def can_fork(environment: dict[str, str]) -> bool:
-    """Whether what differs from our own environment is read when it is needed."""
-    names = environment.keys() | os.environ.keys()
-    changed = [name for name in names if environment.get(name) != os.environ.get(name)]
-    return all(name.startswith(READ_WHEN_USED) for name in changed)
-
-
 class Zygote:
-    """The process that forks. Its commands may run side by side."""
+    """The process that forks. Its commands may run side by side.
 
-    def __init__(self) -> None:
+    With ``hub``, it has the libraries of the Hub loaded, which take seconds; its environment has
+    what they read as they are loaded.
+    """
+
+    def __init__(self, environment: Mapping[str, str] | None = None, *, hub: bool = False) -> None:
+        self._environment = dict(os.environ if environment is None else environment)
+        self._read_when_used = tuple(n for n in READ_WHEN_USED if not (hub and n == "HF_"))
         self._socket, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
         with theirs:
             self._process = subprocess.Popen(
-                [sys.executable, "-m", __name__, str(theirs.fileno())],
+                [sys.executable, "-m", __name__, str(theirs.fileno()), *(THE_HUBS if hub else ())],
                 cwd=Path(__file__).parents[1],
                 # NumPy's library would start threads, which a fork leaves behind.
-                env=os.environ | {"OPENBLAS_NUM_THREADS": "1"},
+                env=self._environment | {"OPENBLAS_NUM_THREADS": "1"},
                 pass_fds=[theirs.fileno()],
                 stdin=subprocess.DEVNULL,
             )
         self._lock = threading.Lock()
+
+    def can_fork(self, environment: Mapping[str, str]) -> bool:
+        """Whether what differs from its own environment is read when it is needed."""
+        names = environment.keys() | self._environment.keys()
+        changed = [name for name in names if environment.get(name) != self._environment.get(name)]
+        return all(name.startswith(self._read_when_used) for name in changed)
 
     @property
     def pid(self) -> int:
@@ -155,6 +162,7 @@ def _become(task: bytes) -> None:
     os.chdir(folder)
     os.environ.clear()
     os.environ.update(environment)
+    tempfile.tempdir = None  # what was loaded may have asked for it
     sys.path[0] = folder
     sys.argv = ["permille", *words]
     runpy.run_module("permille", run_name="__main__", alter_sys=True)
@@ -163,9 +171,10 @@ def _become(task: bytes) -> None:
 if __name__ == "__main__":
     from permille import cli
 
-    for name in (*PRELOADED, *map(cli.module_of, cli.COMMANDS)):
+    asked = sys.argv[2:]
+    for name in (*PRELOADED, *map(cli.module_of, cli.COMMANDS), *asked):
         importlib.import_module(name)
-    assert not sys.modules.keys() & set(LOADED_LATER)
+    assert not sys.modules.keys() & set(LOADED_LATER) - set(asked)
     # A command's collector, and the end of its interpreter, go over what the command made alone:
     # to visit what was imported would copy its pages too.
     gc.freeze()

@@ -31,7 +31,7 @@ from tests.conftest import PATIENCE_S
 from tests.explorer import sweep
 from tests.explorer.conftest import Tab, lent, until
 from tests.explorer.test_golden import NODE, WEB, in_node, needs_node
-from tests.explorer.test_pages import AXE, CHARTS, COLOURS, VIEWS, findings
+from tests.explorer.test_pages import AXE, CHARTS, NO_COLOURS, VIEWS, findings
 from tests.records import cell
 
 if TYPE_CHECKING:
@@ -460,7 +460,7 @@ def test_axe_finds_nothing_serious_in_chinese(file_tab: Tab) -> None:
         pytest.skip("axe-core is not installed: python scripts/build_explorer.py")
     for view in ("overview", "table", "model&model=small"):
         drawn(file_tab, f"view={view}&task=text-classification&dataset=IMDB")
-        assert findings(file_tab, {"rules": {COLOURS: {"enabled": False}}}) == []
+        assert findings(file_tab, NO_COLOURS) == []
 
 
 FARTHEST = """svg => {

@@ -14,7 +14,7 @@ from permille.units import format_mass_g
 from tests.conftest import Permille
 from tests.explorer.conftest import Tab, until
 from tests.explorer.test_grids import shown
-from tests.explorer.test_pages import AXE, downloaded, findings, scripts
+from tests.explorer.test_pages import AXE, NO_COLOURS, downloaded, findings, scripts
 
 pytestmark = pytest.mark.slow
 
@@ -203,7 +203,7 @@ def test_the_map_fits_and_is_for_everyone(file_tab: Tab, width: int) -> None:
     assert file_tab.page.evaluate("document.documentElement.scrollWidth - innerWidth") <= 0
     if not AXE.exists():
         pytest.skip("axe-core is not installed: python scripts/build_explorer.py")
-    assert findings(file_tab) == []
+    assert findings(file_tab, NO_COLOURS if width == 360 else {}) == []
 
 
 def test_its_part_of_the_script_comes_when_it_is_opened(browser: Any, served: Any) -> None:

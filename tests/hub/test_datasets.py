@@ -23,7 +23,7 @@ from permille.workload.protocols import Task
 from permille.workload.specs import DatasetSpec
 from tests.conftest import PATIENCE_S, Permille, environment_in
 from tests.fake_hub import FakeHub
-from tests.hub.conftest import hub_for
+from tests.hub.conftest import Hub
 from tests.optional import later
 from tests.powercap import Driver
 
@@ -235,33 +235,32 @@ def names() -> Any:
 
 
 @pytest.fixture(scope="module")
-def opened(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
+def opened(own_hub: Hub, tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
     """Datasets as they are opened, in a process whose client reads the environment afresh: one for
     all, because it imports the library."""
-    folder = tmp_path_factory.mktemp("opened")
-    environment = environment_in(folder)
+    folder, hub = tmp_path_factory.mktemp("opened"), own_hub.server
     untagged = datasets.Dataset.from_dict({"tokens": ["Ann  sings"]})
-    with hub_for(environment, folder) as hub:
-        publish(hub, folder, "someone/pets", pets(), "data/val-00000-of-00001.parquet")
-        publish(hub, folder, "someone/names", names(), "data/test-00000-of-00001.parquet")
-        publish(hub, folder, "someone/words", untagged, "data/test-00000-of-00001.parquet")
-        commit = publish(hub, folder, "someone/old", reviews(), "default/test/0000.parquet")
-        old = {"files": "default/test/*.parquet", "revision": commit}
-        asked: dict[str, Any] = {
-            "pets": ["object-detection", {"split": "val", "boxes": "corners"}],
-            "names": ["token-classification", {}],
-            "words": ["token-classification", {"unscored": True}],
-            "old": ["text-classification", old],
-        }
-        for repo, (_, source) in asked.items():
-            source["repo"] = f"someone/{repo}"
-        done = subprocess.run(
-            [sys.executable, "-c", READ, json.dumps(asked)],
-            env=environment,
-            capture_output=True,
-            text=True,
-            timeout=PATIENCE_S,
-        )
+    own_hub.forget()
+    publish(hub, folder, "someone/pets", pets(), "data/val-00000-of-00001.parquet")
+    publish(hub, folder, "someone/names", names(), "data/test-00000-of-00001.parquet")
+    publish(hub, folder, "someone/words", untagged, "data/test-00000-of-00001.parquet")
+    commit = publish(hub, folder, "someone/old", reviews(), "default/test/0000.parquet")
+    old = {"files": "default/test/*.parquet", "revision": commit}
+    asked: dict[str, Any] = {
+        "pets": ["object-detection", {"split": "val", "boxes": "corners"}],
+        "names": ["token-classification", {}],
+        "words": ["token-classification", {"unscored": True}],
+        "old": ["text-classification", old],
+    }
+    for repo, (_, source) in asked.items():
+        source["repo"] = f"someone/{repo}"
+    done = subprocess.run(
+        [sys.executable, "-c", READ, json.dumps(asked)],
+        env=own_hub.seen_from(environment_in(folder)),
+        capture_output=True,
+        text=True,
+        timeout=PATIENCE_S,
+    )
     assert done.returncode == 0, done.stderr
     return dict(json.loads(done.stdout))
 
