@@ -1,9 +1,10 @@
 """Runs ``permille`` in processes that begin with everything imported.
 
-Most of what a short command takes is to start Python and to import. One process does both once, and
-forks for each command: still a process of its own, with its own folder, environment and streams,
-that runs what ``python -m permille`` runs. What Python or a library reads from the environment as
-it is loaded would come too late: such a command must be started afresh (:meth:`Zygote.can_fork`).
+Most of what a short command takes is to start Python, to import, and to read what permille ships
+with. One process does it once, and forks for each command: still a process of its own, with its own
+folder, environment and streams, that runs what ``python -m permille`` runs. What Python or a
+library reads from the environment as it is loaded would come too late: such a command must be
+started afresh (:meth:`Zygote.can_fork`).
 
 As a program, this is that process. It ends with the socket that it is told of.
 """
@@ -28,11 +29,19 @@ import time
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 
+from permille.leaving import leave
+
 READ_WHEN_USED = ("PERMILLE_", "TMPDIR", "XDG_", "COLUMNS", "NO_COLOR", "AWS_", "HF_", "PYTEST_")
 """How the names begin of what is read from the environment when it is needed, or by what is loaded
 then (:data:`LOADED_LATER`)."""
 LOADED_LATER = ("huggingface_hub", "obstore", "onnxruntime", "torch")
-PRELOADED = ("numpy", "psutil", "rich.console", "rich.table", "sqlite3", "uuid")
+PRELOADED = (
+    *("numpy", "psutil", "rich.console", "rich.table", "sqlite3", "uuid"),
+    # What `permille run` loads by its plug-ins' names.
+    *("permille.backends.python.loaded", "permille.study.engines.local"),
+    *("permille.study.run.runner", "permille.study.worker.reference_work"),
+    "permille.tasks.text_classification",
+)
 THE_HUBS = ("datasets", "huggingface_hub")
 LONGEST = 1 << 17
 """Bytes of a command's words and environment."""
@@ -165,15 +174,25 @@ def _become(task: bytes) -> None:
     tempfile.tempdir = None  # what was loaded may have asked for it
     sys.path[0] = folder
     sys.argv = ["permille", *words]
-    runpy.run_module("permille", run_name="__main__", alter_sys=True)
+    try:
+        runpy.run_module("permille", run_name="__main__", alter_sys=True)
+    except SystemExit as ended:
+        # To free every module would copy the pages that it shares, which takes three times as long
+        # as a short command.
+        leave(int(ended.code or 0))
 
 
 if __name__ == "__main__":
-    from permille import cli
+    from permille import cli, plugins
+    from permille.analysis.paper import published
+    from permille.carbon import lookup
 
     asked = sys.argv[2:]
     for name in (*PRELOADED, *map(cli.module_of, cli.COMMANDS), *asked):
         importlib.import_module(name)
+    plugins.names("meters")  # reads the metadata of every installed package
+    published.load()
+    lookup.find("FRA")
     assert not sys.modules.keys() & set(LOADED_LATER) - set(asked)
     # A command's collector, and the end of its interpreter, go over what the command made alone:
     # to visit what was imported would copy its pages too.

@@ -18,12 +18,21 @@ def names(group: str) -> list[str]:
     return sorted(_registered(group).names)
 
 
-@cache
 def _registered(group: str) -> importlib.metadata.EntryPoints:
-    """Cached, because a plan of 312 cells reads it thousands of times."""
     import importlib.metadata  # takes as long to import as everything else that a worker needs
 
-    return importlib.metadata.entry_points(group=f"permille.{group}")
+    return _installed().get(f"permille.{group}", importlib.metadata.EntryPoints())
+
+
+@cache
+def _installed() -> dict[str, importlib.metadata.EntryPoints]:
+    """By group. Cached, because each search reads the metadata of every installed package, and a
+    plan of 312 cells asks thousands of times."""
+    import importlib.metadata
+
+    found = importlib.metadata.entry_points()
+    ours = (group for group in found.groups if group.startswith("permille."))
+    return {group: found.select(group=group) for group in ours}
 
 
 def load(group: str, name: str, error: type[PermilleError] = StudyError) -> Any:

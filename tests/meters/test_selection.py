@@ -117,9 +117,9 @@ def third_party(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Non
     )
     with monkeypatch.context() as installed:
         installed.syspath_prepend(folder)
-        plugins._registered.cache_clear()
+        plugins._installed.cache_clear()
         yield
-    plugins._registered.cache_clear()
+    plugins._installed.cache_clear()
 
 
 @pytest.mark.usefixtures("third_party")

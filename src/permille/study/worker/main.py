@@ -19,6 +19,7 @@ import msgspec
 from permille import plugins
 from permille.analysis.steady import is_steady
 from permille.errors import ModelError, OverloadError
+from permille.leaving import leave
 from permille.recorder.marker import Marker
 from permille.records.recording import Span
 from permille.records.trial import FailureKind
@@ -192,3 +193,4 @@ if __name__ == "__main__":
         notes = contain(network=job.network, memory_gib=job.memory_gib, parent=int(sys.argv[3]))
         with FailureReport(channel, job):
             main(channel, Marker(int(sys.argv[2])), job, notes)
+    leave()
