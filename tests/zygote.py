@@ -55,7 +55,8 @@ class Zygote:
     """
 
     def __init__(self, environment: Mapping[str, str] | None = None, *, hub: bool = False) -> None:
-        self._environment = dict(os.environ if environment is None else environment)
+        started = dict(os.environ if environment is None else environment)
+        self._own = {n: value for n, value in started.items() if os.environ.get(n) != value}
         self._read_when_used = tuple(n for n in READ_WHEN_USED if not (hub and n == "HF_"))
         self._socket, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
         with theirs:
@@ -63,16 +64,18 @@ class Zygote:
                 [sys.executable, "-m", __name__, str(theirs.fileno()), *(THE_HUBS if hub else ())],
                 cwd=Path(__file__).parents[1],
                 # NumPy's library would start threads, which a fork leaves behind.
-                env=self._environment | {"OPENBLAS_NUM_THREADS": "1"},
+                env=started | {"OPENBLAS_NUM_THREADS": "1"},
                 pass_fds=[theirs.fileno()],
                 stdin=subprocess.DEVNULL,
             )
         self._lock = threading.Lock()
 
     def can_fork(self, environment: Mapping[str, str]) -> bool:
-        """Whether what differs from its own environment is read when it is needed."""
-        names = environment.keys() | self._environment.keys()
-        changed = [name for name in names if environment.get(name) != self._environment.get(name)]
+        """Whether what differs from its own environment is read when it is needed. What a library
+        has set in this process meanwhile does not count: no command's user has set it."""
+        its = os.environ | self._own
+        names = environment.keys() | its.keys()
+        changed = [name for name in names if environment.get(name) != its.get(name)]
         return all(name.startswith(self._read_when_used) for name in changed)
 
     @property

@@ -65,6 +65,23 @@ def test_a_lazy_answer_is_measured_until_it_is_there(
         assert trial.quality.value == 1.0, trial.cell.model
 
 
+LEAVES_OPEN = """
+NOTES = open("notes.txt", "w")
+
+def writes(text):
+    NOTES.write("asked\\n")
+    return good(text)
+"""
+
+
+def test_a_file_that_is_left_open_is_written_as_the_process_ends(
+    permille: Permille, powercap: Driver, make_study: MakeStudy, tmp_path: Path
+) -> None:
+    permille("run", str(make_study("writes", source=LEAVES_OPEN)))
+    (trial,) = kept(tmp_path)
+    assert (tmp_path / "notes.txt").read_text().count("asked") >= trial.protocol.inferences
+
+
 FAILS = """
 import asyncio, warnings
 

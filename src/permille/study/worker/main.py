@@ -33,6 +33,10 @@ from permille.study.worker.scoring import scored
 from permille.workload.protocols import Backend, Loaded, Served, Task
 from permille.workload.requests import Traffic
 
+LIBRARIES = frozenset({"diffusers", "llama", "onnx", "transformers"})
+"""Backends whose code is a library's. Code of a user's may rely on being freed: a file that it has
+left open is written then."""
+
 
 class Spans:
     """Marks both edges of a span and then reports it."""
@@ -193,4 +197,5 @@ if __name__ == "__main__":
         notes = contain(network=job.network, memory_gib=job.memory_gib, parent=int(sys.argv[3]))
         with FailureReport(channel, job):
             main(channel, Marker(int(sys.argv[2])), job, notes)
-    leave()
+    if job.model.backend in LIBRARIES:
+        leave()
