@@ -4,10 +4,10 @@ VENV   := .venv
 BIN    := $(VENV)/bin
 PIP    := $(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt
 
-# Two cores have room for four workers: with three, a fifth of their time was idle, since what
+# Two cores have room for five workers: with four, a twentieth of their time was idle, since what
 # measures mostly waits. A file's tests share what is slow to set up, and stay on one worker;
 # tests/conftest.py has the order of the files.
-SUITE  := pytest -n 4 --dist loadfile --no-loadscope-reorder
+SUITE  := pytest -n 5 --dist loadfile --no-loadscope-reorder
 PYTEST := $(BIN)/python -m $(SUITE)
 
 # The tests start thousands of processes, which compile each module once and not each time.

@@ -336,7 +336,7 @@ def test_a_full_disk_stops_the_run_cleanly_and_all_before_is_readable(
     make_study: MakeStudy,
     tmpfs: Callable[[str], Path],
 ) -> None:
-    disk = tmpfs("256k")
+    disk = tmpfs("512k")  # two trials; on a busy machine one may take twice as much
     path = str(make_study("good", repeats=200))
     store = disk / "full.db"
     done = permille("run", path, "--store", str(store), "--json-lines", code=2)
