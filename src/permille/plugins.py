@@ -18,21 +18,20 @@ def names(group: str) -> list[str]:
     return sorted(_registered(group).names)
 
 
+@cache
 def _registered(group: str) -> importlib.metadata.EntryPoints:
-    import importlib.metadata  # takes as long to import as everything else that a worker needs
-
-    return _installed().get(f"permille.{group}", importlib.metadata.EntryPoints())
+    """Cached, because a plan of 312 cells reads it thousands of times."""
+    registered: importlib.metadata.EntryPoints = _installed().select(group=f"permille.{group}")
+    return registered
 
 
 @cache
-def _installed() -> dict[str, importlib.metadata.EntryPoints]:
-    """By group. Cached, because each search reads the metadata of every installed package, and a
-    plan of 312 cells asks thousands of times."""
-    import importlib.metadata
+def _installed() -> Any:
+    """Of all groups, because each search reads the metadata of every installed package:
+    ``EntryPoints``, or ``SelectableGroups`` in Python 3.11; both have ``select``."""
+    import importlib.metadata  # takes as long to import as everything else that a worker needs
 
-    found = importlib.metadata.entry_points()
-    ours = (group for group in found.groups if group.startswith("permille."))
-    return {group: found.select(group=group) for group in ours}
+    return importlib.metadata.entry_points()
 
 
 def load(group: str, name: str, error: type[PermilleError] = StudyError) -> Any:

@@ -117,9 +117,15 @@ def third_party(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Non
     )
     with monkeypatch.context() as installed:
         installed.syspath_prepend(folder)
-        plugins._installed.cache_clear()
+        _read_again()
         yield
+    _read_again()
+
+
+def _read_again() -> None:
+    """What is installed has changed."""
     plugins._installed.cache_clear()
+    plugins._registered.cache_clear()
 
 
 @pytest.mark.usefixtures("third_party")

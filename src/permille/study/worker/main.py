@@ -34,8 +34,7 @@ from permille.workload.protocols import Backend, Loaded, Served, Task
 from permille.workload.requests import Traffic
 
 LIBRARIES = frozenset({"diffusers", "llama", "onnx", "transformers"})
-"""Backends whose code is a library's. Code of a user's may rely on being freed: a file that it has
-left open is written then."""
+"""Backends whose code is a library's."""
 
 
 class Spans:
@@ -188,6 +187,17 @@ def _under_load(spans: Spans, job: Job, model: Loaded, calls: Calls, traffic: Tr
     return timings
 
 
+def runs_a_library_alone(job: Job) -> bool:
+    """Whether no code of the user's or of a model's is run. Such code may rely on being freed: a
+    file that it has left open is written then."""
+    return (
+        job.model.backend in LIBRARIES
+        and not job.model.settings.get("trust_remote_code")
+        and job.task_target.startswith("permille.")
+        and job.harness is None
+    )
+
+
 if __name__ == "__main__":
     # The model may print anything: messages use a separate descriptor.
     with os.fdopen(int(sys.argv[1]), "wb") as channel:
@@ -197,5 +207,5 @@ if __name__ == "__main__":
         notes = contain(network=job.network, memory_gib=job.memory_gib, parent=int(sys.argv[3]))
         with FailureReport(channel, job):
             main(channel, Marker(int(sys.argv[2])), job, notes)
-    if job.model.backend in LIBRARIES:
+    if runs_a_library_alone(job):
         leave()
