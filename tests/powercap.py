@@ -19,27 +19,65 @@ With a process that plays a power trace on CLOCK_MONOTONIC (for recorder tests, 
 
 from __future__ import annotations
 
-import marshal
 import os
 import subprocess
-import sys
 import time
 from collections.abc import Mapping
+from functools import cache
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from types import TracebackType
 from typing import Literal, Self
 
-from tests import powercap_driver
-from tests.powercap_driver import UNIT_UJ, Bursts, Constant, write_counter
-
-__all__ = ["RANGE_UJ", "UNIT_UJ", "Bursts", "Constant", "Driver", "FakePowercap", "Layout", "Trace"]
-
 RANGE_UJ = 262_143_328_850
 """``max_energy_range_uj`` of an Intel client package: 2^32 counts of 61.035 microjoules."""
+UNIT_UJ = 1e6 / 2**14
+"""One count of the energy status register: 2^-14 J on most Intel processors."""
+WIDTH = 24
 
 Layout = Literal["flat", "nested", "sysfs"]
 
-Trace = Constant | Bursts
+
+class Bursts:
+    """``high`` watts for the first ``high_s`` of each ``period_s``, else ``low``."""
+
+    def __init__(self, low: float, high: float, period_s: float, high_s: float) -> None:
+        self.low = low
+        self.high = high
+        self.period_s = period_s
+        self.high_s = high_s
+
+    def energy_j(self, t_s: float) -> float:
+        """Joules from 0 to ``t_s``."""
+        whole, rest = divmod(t_s, self.period_s)
+        busy_s = whole * self.high_s + min(rest, self.high_s)
+        return self.low * t_s + (self.high - self.low) * busy_s
+
+
+class Constant(Bursts):
+    """The same power at all times."""
+
+    def __init__(self, watts: float) -> None:
+        super().__init__(watts, watts, 1.0, 1.0)
+
+
+Trace = Bursts
+
+
+@cache
+def _compiled() -> TemporaryDirectory[str]:
+    """The folder of the program that drives the counters; it goes with this process.
+
+    Raises:
+        subprocess.CalledProcessError: there is a compiler, but it failed.
+        FileNotFoundError: there is no gcc.
+    """
+    folder = TemporaryDirectory(prefix="powercap_driver")
+    source = Path(__file__).with_name("powercap_driver.c")
+    flags = ("-O1", "-Wall", "-Wextra", "-Werror")
+    program = Path(folder.name) / "driver"
+    subprocess.run(["gcc", *flags, "-o", program, source, "-lm"], check=True)
+    return folder
 
 
 class FakePowercap:
@@ -121,7 +159,7 @@ class FakePowercap:
             if not text:
                 os.ftruncate(descriptor, 0)
             else:
-                write_counter(descriptor, text)
+                os.pwrite(descriptor, text.encode().ljust(WIDTH, b"\n"), 0)
         finally:
             os.close(descriptor)
 
@@ -164,22 +202,12 @@ class Driver:
         self.tree = tree
         self.traces = traces
         self.t0_ns = time.monotonic_ns()
-        task = {
-            "t0_ns": self.t0_ns,
-            "tick_s": tick_s,
-            "range_uj": tree.range_uj,
-            "zones": {
-                zone: {
-                    "path": str(tree.counter(zone)),
-                    "start_uj": start_uj.get(zone, 0),
-                    "trace": type(trace).__name__,
-                    **vars(trace),
-                }
-                for zone, trace in traces.items()
-            },
-        }
+        words: list[object] = [self.t0_ns, round(tick_s * 1e9), tree.range_uj]
+        for zone, trace in traces.items():
+            words += [zone, tree.counter(zone), start_uj.get(zone, 0)]
+            words += [trace.low, trace.high, trace.period_s, trace.high_s]
         self._process = subprocess.Popen(
-            [sys.executable, "-S", powercap_driver.__file__, marshal.dumps(task).hex()],
+            [Path(_compiled().name) / "driver", *map(str, words)],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
         )

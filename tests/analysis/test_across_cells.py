@@ -276,6 +276,7 @@ def covered(session_sd: float, seed: int, cells: Sequence[Sequence[str]]) -> boo
     return estimate.low <= 1 <= estimate.high
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("session_sd", [0.0, 0.01, 0.03, 0.1])
 def test_the_interval_holds_the_truth_however_much_the_sessions_differ(session_sd: float) -> None:
     """Intervals that took the cells for independent did so in 99 %, 97 %, 89 % and 80 %."""
@@ -286,6 +287,7 @@ def test_the_interval_holds_the_truth_however_much_the_sessions_differ(session_s
     assert 0.95 - 0.033 <= share <= 0.95 + 0.033
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("alone", ["s0", "t0"])
 @pytest.mark.parametrize("session_sd", [0.0, 0.1])
 def test_cells_of_one_session_beside_one_of_several(session_sd: float, alone: str) -> None:

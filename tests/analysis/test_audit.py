@@ -115,6 +115,7 @@ def test_correlations_of_lines() -> None:
     assert pearson([(1, 2), (2, 4)]) is None
 
 
+@pytest.mark.slow
 @given(
     st.lists(
         st.tuples(st.integers(0, 6), st.integers(0, 6))

@@ -148,6 +148,7 @@ def test_an_upgraded_library_is_a_change_that_is_judged_and_noted() -> None:
     assert outcome.cells[0].notes == ("changed since the baseline: torch 2.1, now 2.2",)
 
 
+@pytest.mark.slow
 def test_equal_versions_fail_in_at_most_2_5_percent_of_gates() -> None:
     """At the limit itself, which is the worst case, at a spread of 3 %."""
     draw = random.Random(1)

@@ -164,6 +164,7 @@ def drawn(machine_sd: float, session_sd: float, trial_sd: float) -> list[Session
     return found
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("machine_sd", "session_sd", "trial_sd"), [(3.0, 1.0, 0.5), (0.0, 1.0, 1.0), (1.0, 0.0, 1.0)]
 )
@@ -201,6 +202,7 @@ def test_the_benchmark_simulates_this_method() -> None:
         assert ends == pytest.approx([found.value, found.half, found.rerun_half])
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", ["normal", "heavy-tailed (Student t, 4 df)"])
 @pytest.mark.parametrize("sd", [0.0, 0.23])
 @pytest.mark.parametrize("sessions", [2, 6])
@@ -242,6 +244,7 @@ def test_intervals_of_sessions_that_were_chosen_by_them_are_wider() -> None:
     assert one.widened(selection_factor(one, 0.1)) == one
 
 
+@pytest.mark.slow
 def test_sessions_until_they_agree_hold_what_they_promise() -> None:
     rng = np.random.default_rng(5)
     held = BENCHMARK.until_precise(SCENARIOS["normal"], 0.06, 4000, rng)
@@ -270,6 +273,7 @@ def test_the_stored_simulation_attains_what_the_page_says() -> None:
     assert BENCHMARK.markdown_until_precise(until_precise) in page
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("counts", [(2, 2, 2), (4, 1, 3, 2)])
 @pytest.mark.parametrize(("machine_sd", "session_sd"), [(0.2, 0.05), (0.05, 0.1)])
 def test_the_intervals_over_machines_hold_what_they_promise(

@@ -196,6 +196,7 @@ def covered(session_sd: float, seed: int) -> bool:
     return estimate.low <= 2 <= estimate.high
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("session_sd", [0.0, 0.03, 0.1])
 def test_the_interval_holds_the_truth_however_much_the_sessions_differ(session_sd: float) -> None:
     """Where sessions differ, intervals over trials did so in 85 % and 75 %."""

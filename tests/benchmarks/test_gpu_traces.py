@@ -16,6 +16,8 @@ import pytest
 
 from tests.shared import shared
 
+pytestmark = pytest.mark.slow
+
 BENCHMARKS = Path(__file__).parents[2] / "benchmarks"
 START_US = 1_700_000_000_000_000
 HEADER = "timestamp, pstate, power.draw [W], power.draw.instant [W]\n"

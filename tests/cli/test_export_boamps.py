@@ -102,6 +102,7 @@ def valid(report: Any) -> None:
     Draft4Validator(root, registry=registry).validate(report)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("options", [(), ("--region", "FRA"), ("--boundary", "node")])
 def test_boaviztas_schema_accepts_the_report(store: Path, options: tuple[str, ...]) -> None:
     valid(export(store, *options))

@@ -18,6 +18,8 @@ from permille.store import Store
 from permille.units import kwh_from_joules
 from tests.records import cell, trial
 
+pytestmark = pytest.mark.slow
+
 HOSTILE = 'evil"}],\n"\x1b[2J'
 DIGEST = "ab" * 32
 

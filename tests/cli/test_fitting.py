@@ -16,6 +16,8 @@ from permille.store import Store
 from tests.conftest import PATIENCE_S, Permille
 from tests.records import trial
 
+pytestmark = pytest.mark.slow
+
 IDS = ("organisation/a-model-with-quite-a-long-name-7b-instruct", "organisation/another-13b")
 
 

@@ -167,6 +167,7 @@ def test_no_command_takes_json_without_a_schema() -> None:
     assert taking == named
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("key", ["rows", "boundary", "schema"])
 def test_a_document_that_lacks_a_key_does_not_fit(key: str) -> None:
     import jsonschema

@@ -24,6 +24,7 @@ def store(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
             opened.add(trial(36.0 + repeat, model="MiniLM-L6 int8", repeat=repeat, quality=score))
 
 
+@pytest.mark.slow
 def test_the_commands_write_their_files(store: None, tmp_path: Path) -> None:
     (tmp_path / "README.md").write_text("# A card\n")
     lines = commands("formats.md")

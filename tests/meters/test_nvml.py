@@ -19,54 +19,58 @@ from permille.meters.nvml import UNLISTED
 from tests.nvml import LEAST, FakeNvml
 
 PROGRAM = """
-import json, sys
+import json, os, sys
+import msgspec
+from permille.leaving import leave
 from permille.meters import MeterUnavailable
 from permille.meters.nvml import open_meter
-import msgspec
-try:
-    meter = open_meter()
-except MeterUnavailable as error:
-    print(json.dumps([error.reason, error.remedy, error.forbidden]))
-    sys.exit()
-print(json.dumps(msgspec.to_builtins(meter.domains)), flush=True)
-for line in sys.stdin:
-    pids = json.loads(line)
-    if pids is None:
-        print(json.dumps([reading._asdict() for reading in meter.read()]), flush=True)
-    else:
-        seen = meter.observe(frozenset(pids))
-        used = None if seen.used is None else sorted(seen.used)
-        print(json.dumps([used, seen.notices, seen.identity]), flush=True)
-meter.close()
-meter.close()
+
+def serve():
+    meter = None
+    try:
+        meter = open_meter()
+        answer = msgspec.to_builtins(meter.domains)
+    except MeterUnavailable as error:
+        answer = [error.reason, error.remedy, error.forbidden]
+    print(json.dumps(answer), flush=True)
+    for line in iter(open(0).readline, "close\\n"):
+        pids = json.loads(line)
+        if pids is None:
+            print(json.dumps([reading._asdict() for reading in meter.read()]), flush=True)
+        else:
+            seen = meter.observe(frozenset(pids))
+            used = None if seen.used is None else sorted(seen.used)
+            print(json.dumps([used, seen.notices, seen.identity]), flush=True)
+    if meter is not None:
+        meter.close()
+        meter.close()
+
+while os.read(0, len("open\\n")):
+    pid = os.fork()
+    if pid == 0:
+        serve()
+        leave(0)
+    print(os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]), flush=True)
 """
 
 
-@pytest.fixture(scope="session")
-def library(tmp_path_factory: pytest.TempPathFactory) -> FakeNvml:
-    return FakeNvml(tmp_path_factory.mktemp("nvml"))
-
-
 class Driver:
-    """A process with the meter open, over a scripted library."""
+    """A process that forks one for each meter, which has all imported when it opens it."""
 
-    def __init__(self, library: FakeNvml) -> None:
+    def __init__(self, library: FakeNvml, environment: dict[str, str]) -> None:
         self.script = library.script
-        self._environment = os.environ | library.environment
-        self._process: subprocess.Popen[str] | None = None
-
-    def without_library(self) -> None:
-        self._environment.pop("LD_LIBRARY_PATH")
-
-    def open(self) -> Any:
+        self._is_open = False
         self._process = subprocess.Popen(
             [sys.executable, "-c", PROGRAM],
-            env=self._environment,
+            env=os.environ | environment,
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             text=True,
         )
-        return self._answer()
+
+    def open(self) -> Any:
+        self._is_open = True
+        return self._ask("open")
 
     def read(self) -> Any:
         return self._ask("null")
@@ -74,16 +78,17 @@ class Driver:
     def observe(self, *pids: int) -> Any:
         return self._ask(json.dumps(pids))
 
+    def close(self) -> None:
+        """Close the meter, if one is open: its process ends well."""
+        if self._is_open:
+            self._is_open = False
+            assert self._ask("close") == 0
+
     def _ask(self, line: str) -> Any:
-        assert self._process is not None
         assert self._process.stdin is not None
+        assert self._process.stdout is not None
         self._process.stdin.write(line + "\n")
         self._process.stdin.flush()
-        return self._answer()
-
-    def _answer(self) -> Any:
-        assert self._process is not None
-        assert self._process.stdout is not None
         return json.loads(self._process.stdout.readline())
 
     def __enter__(self) -> Self:
@@ -95,16 +100,23 @@ class Driver:
         error: BaseException | None,
         trace: TracebackType | None,
     ) -> None:
-        if self._process is not None:
-            self._process.communicate()
-            assert self._process.returncode == 0
+        self.close()
+        self._process.communicate()
+        assert self._process.returncode == 0
+
+
+@pytest.fixture(scope="session")
+def driver(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Driver]:
+    library = FakeNvml(tmp_path_factory.mktemp("nvml"))
+    with Driver(library, library.environment) as driver:
+        yield driver
 
 
 @pytest.fixture
-def nvml(library: FakeNvml) -> Iterator[Driver]:
-    library.script()
-    with Driver(library) as driver:
-        yield driver
+def nvml(driver: Driver) -> Iterator[Driver]:
+    driver.script()
+    yield driver
+    driver.close()
 
 
 def test_counter_of_each_gpu(nvml: Driver) -> None:
@@ -297,9 +309,8 @@ def test_unavailable(nvml: Driver, script: str, reason: str, remedy: str, forbid
     assert said[2] is forbidden
 
 
-def test_no_driver_at_all(library: FakeNvml) -> None:
-    with Driver(library) as driver:
-        driver.without_library()
+def test_no_driver_at_all(tmp_path: Path) -> None:
+    with Driver(FakeNvml(tmp_path), {}) as driver:
         said = driver.open()
     assert "Not Found" in said[0]
     assert "--gpus all" in said[1]
@@ -308,7 +319,8 @@ def test_no_driver_at_all(library: FakeNvml) -> None:
 def test_a_library_with_the_least_functions_measures_and_says_what_it_cannot_see(
     tmp_path: Path,
 ) -> None:
-    with Driver(FakeNvml(tmp_path, LEAST)) as driver:
+    library = FakeNvml(tmp_path, LEAST)
+    with Driver(library, library.environment) as driver:
         (domain,) = driver.open()
         assert domain["device"] == "Least"
         assert domain["tick_s"] > 0

@@ -109,6 +109,7 @@ def test_too_many_combinations_are_refused_before_they_are_made() -> None:
         next(swept(many, "models 1"))
 
 
+@pytest.mark.slow
 def test_a_replica_is_not_swept_because_its_id_decides_what_is_built(tmp_path: Path) -> None:
     pytest.importorskip("torch")
     pytest.importorskip("transformers")

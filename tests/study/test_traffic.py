@@ -159,6 +159,7 @@ class Serial(Counting):
             return super().__call__(request)
 
 
+@pytest.mark.measuring
 def test_a_server_of_half_the_asked_rate_is_refused_with_its_figures(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
@@ -384,10 +385,11 @@ class Ok(BaseHTTPRequestHandler):
         """Print nothing."""
 
 
+@pytest.mark.measuring
 @pytest.mark.skipif(sys.platform == "win32", reason="no SIGSTOP")
 def test_a_process_that_stood_still_says_how_long() -> None:
     with ThreadingHTTPServer(("127.0.0.1", 0), Ok) as server:
-        threading.Thread(target=server.serve_forever, daemon=True).start()
+        threading.Thread(target=server.serve_forever, args=(0.02,), daemon=True).start()
         command = [sys.executable, "-c", LOADING, f"http://127.0.0.1:{server.server_port}/"]
         with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as child:
             assert child.stdout is not None
