@@ -7,6 +7,7 @@ import gc
 import json
 import math
 import os
+import re
 import subprocess
 import sys
 from collections import Counter
@@ -17,6 +18,7 @@ from typing import Any, Protocol
 
 import hypothesis
 import pytest
+from xdist.scheduler import LoadFileScheduling
 
 from permille.records.energy import Estimate
 from tests.powercap import Constant, Driver, FakePowercap
@@ -34,6 +36,32 @@ A_CAMPAIGN = 20
 # How long an example takes says something of the machine, and nothing of the code.
 hypothesis.settings.register_profile("permille", deadline=None)
 hypothesis.settings.load_profile("permille")
+
+
+IMPORTS_TORCH = re.compile(r'\b(later|importorskip)\("(torch|diffusers)"|\btiny_models\b')
+"""In the tests that do so in their own process."""
+
+
+class _Scheduling(LoadFileScheduling):  # type: ignore[misc]
+    """A file's tests share what is slow to set up, and stay on one worker; so do those of all files
+    that import torch, which takes seconds."""
+
+    def __init__(self, config: pytest.Config, log: Any) -> None:
+        super().__init__(config, log)
+        self._scopes: dict[str, str] = {}
+
+    def _split_scope(self, nodeid: str) -> str:
+        file = nodeid.partition("::")[0]
+        if file not in self._scopes:
+            text = (self.config.rootpath / file).read_text(encoding="utf-8")
+            self._scopes[file] = "torch" if IMPORTS_TORCH.search(text) else file
+        return self._scopes[file]
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> LoadFileScheduling:
+    """Of `--dist loadfile`, the only one that the tests are run with."""
+    return _Scheduling(config, log)
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
