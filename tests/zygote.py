@@ -169,8 +169,8 @@ def _keep(task: bytes, descriptors: list[int]) -> None:
 def _become(task: bytes) -> None:
     """The command, as ``python -m permille`` in its folder."""
     words, folder, environment = json.loads(task)
-    sys.stdin, sys.stdout = open(0), open(1, "w")  # noqa: SIM115 - those of before knew a file
-    sys.stderr = open(2, "w", buffering=1, errors="backslashreplace")  # noqa: SIM115
+    sys.stdin, sys.stdout = open(0), open(1, "w", closefd=False)  # noqa: SIM115 - not of before
+    sys.stderr = open(2, "w", buffering=1, errors="backslashreplace", closefd=False)  # noqa: SIM115
     os.chdir(folder)
     os.environ.clear()
     os.environ.update(environment)

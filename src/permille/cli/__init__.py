@@ -9,7 +9,7 @@ import sys
 from typing import NoReturn, Protocol
 
 from permille.cli.parser import Parser
-from permille.cli.streams import drop_output, is_output_lost, open_streams
+from permille.cli.streams import OutputLostError, drop_output, open_streams, tell
 from permille.errors import PermilleError, UsageError
 from permille.suggestions import nearest
 from permille.version import __version__
@@ -151,19 +151,16 @@ def main() -> NoReturn:
     except PermilleError as error:
         from permille.escaping import plain
 
-        print(f"permille: {plain(str(error))}", file=sys.stderr)
+        tell(f"permille: {plain(str(error))}")
         code = error.exit_code
     except KeyboardInterrupt:
-        print("permille: interrupted", file=sys.stderr)
+        tell("permille: interrupted")
         # As shells say that SIGINT (2) ended a program: 128 + 2.
         code = 130
-    # Any other OSError is a bug of ours, and keeps its traceback.
-    except OSError as error:
-        if not is_output_lost(error):
-            raise
+    except OutputLostError as error:  # any other OSError is a bug of ours: it keeps its traceback
         drop_output()
         code = 0  # the reader has gone (`permille results | head`), so there is nobody to report to
         if error.errno != errno.EPIPE:
-            print(f"permille: cannot write the output: {error.strerror}", file=sys.stderr)
+            tell(f"permille: cannot write the output: {error.strerror}")
             code = 1
     sys.exit(code)

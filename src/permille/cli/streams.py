@@ -2,18 +2,35 @@
 
 from __future__ import annotations
 
-import errno
 import io
 import os
 import sys
 from collections.abc import Callable
 from contextlib import redirect_stdout
-from typing import TextIO
+from typing import TYPE_CHECKING, TextIO
 
-# In this order: nobody reads, the disk is full, the terminal is gone, the stream was closed,
-# ulimit -f, a quota (write(2)).
-OUTPUT_LOST = (errno.EPIPE, errno.ENOSPC, errno.EIO, errno.EBADF, errno.EFBIG, errno.EDQUOT)
-"""Errors that writing to standard output can raise."""
+if TYPE_CHECKING:
+    from _typeshed import ReadableBuffer
+
+
+class OutputLostError(OSError):
+    """A standard stream no longer accepts output: its reader or terminal is gone, or its disk is
+    full. A type of its own, since a store's disk has errors of the same numbers."""
+
+
+class _Descriptor(io.FileIO):
+    """A standard stream's descriptor."""
+
+    def write(self, data: ReadableBuffer, /) -> int:
+        """Write, as any file does.
+
+        Raises:
+            OutputLostError: it does not accept this.
+        """
+        try:
+            return super().write(data)
+        except OSError as error:
+            raise OutputLostError(error.errno, error.strerror) from error
 
 
 def open_streams() -> None:
@@ -21,7 +38,8 @@ def open_streams() -> None:
 
     Characters outside their encoding are escaped. A closed descriptor would be reused for the next
     file that is opened, and output would be written into it (the store, for example). If standard
-    output is closed, its output goes to standard error.
+    output is closed, its output goes to standard error. If a stream does not accept output, writing
+    to it raises :class:`OutputLostError`.
     """
     for descriptor in (0, 1, 2):
         try:
@@ -30,13 +48,20 @@ def open_streams() -> None:
             os.open(os.devnull, os.O_RDWR)  # the lowest free one, which is this
     # Python starts without a stream whose descriptor is closed
     # (docs.python.org/3/library/sys.html#sys.__stdin__).
-    if sys.stderr is None:
-        sys.stderr = open(os.devnull, "w", encoding="utf-8")  # noqa: SIM115 - for life
-    if sys.stdout is None:
-        sys.stdout = sys.stderr
-    for stream in (sys.stdout, sys.stderr):
-        if isinstance(stream, io.TextIOWrapper):
-            stream.reconfigure(errors="backslashreplace")
+    has_output = sys.stdout is not None
+    sys.stderr = _opened(2, sys.stderr)
+    sys.stdout = _opened(1, sys.stdout) if has_output else sys.stderr
+
+
+def _opened(descriptor: int, stream: TextIO | None) -> TextIO:
+    """A stream as Python's own, but for what it does with what it cannot write."""
+    return io.TextIOWrapper(
+        io.BufferedWriter(_Descriptor(descriptor, "w", closefd=False)),
+        encoding="utf-8" if stream is None else stream.encoding,
+        errors="backslashreplace",
+        line_buffering=stream is None or bool(stream.line_buffering),
+        write_through=getattr(stream, "write_through", False),
+    )
 
 
 def drop_output(stream: TextIO | None = None) -> None:
@@ -49,10 +74,9 @@ def drop_output(stream: TextIO | None = None) -> None:
     os.close(nowhere)
 
 
-def is_output_lost(error: OSError) -> bool:
-    """Whether ``error`` means that a standard stream no longer accepts output."""
-    # What was opened by name has it in its errors: a full disk under the store is not the output's.
-    return error.filename is None and error.errno in OUTPUT_LOST
+def tell(message: str) -> None:
+    """Print a line on standard error. If that does not accept it, it is dropped."""
+    _try_stderr(lambda: print(message, file=sys.stderr))
 
 
 class Feed:
@@ -68,13 +92,11 @@ class Feed:
         if not self._lost:
             try:
                 show()
-            except OSError as error:
-                if not is_output_lost(error):
-                    raise
+            except OutputLostError as error:
                 self._lost = True
                 drop_output()
                 message = f"permille: cannot write standard output ({error.strerror})"
-                _try_stderr(lambda: print(f"{message}; the other lines:", file=sys.stderr))
+                tell(f"{message}; the other lines:")
             else:
                 return
         with redirect_stdout(sys.stderr):
@@ -85,9 +107,7 @@ def _try_stderr(show: Callable[[], None]) -> None:
     try:
         show()
         sys.stderr.flush()
-    except OSError as error:
-        if not is_output_lost(error):
-            raise
+    except OutputLostError:
         drop_output(sys.stderr)
 
 
@@ -97,9 +117,7 @@ def deliver(show: Callable[[], None]) -> None:
     try:
         show()
         sys.stdout.flush()
-    except OSError as error:
-        if not is_output_lost(error):
-            raise
+    except OutputLostError as error:
         drop_output()
         print(
             f"permille: cannot write standard output ({error.strerror}); the result:",

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import errno
 import json
 import sys
 from typing import TYPE_CHECKING, Any
@@ -46,10 +45,6 @@ def console(*, stderr: bool = False) -> Console:
             for part in fitted(table, self.width):
                 # rich cuts a line that is too long; a terminal folds it.
                 super().print(part, soft_wrap=not isinstance(part, Table))
-
-        def on_broken_pipe(self) -> None:
-            """Raise to the caller: rich would exit the process and lose the result."""
-            raise BrokenPipeError(errno.EPIPE, "Broken pipe")
 
     # rich would colour what looks like a number or a path, within names, too.
     plain_console = Ours(stderr=stderr, highlight=False)

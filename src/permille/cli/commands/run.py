@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import argparse
 import os
-import sys
 
 from permille.analysis.operating_points import KneeOutput
 from permille.analysis.results import Results
@@ -18,7 +17,7 @@ from permille.cli.planning import add_allowances, add_planning, planned
 from permille.cli.promise import add_promise, refuse_promise
 from permille.cli.run_end import show_results
 from permille.cli.run_report import RunReport, go_on
-from permille.cli.streams import drop_output, is_output_lost
+from permille.cli.streams import OutputLostError, drop_output, tell
 from permille.cli.trial_lines import TrialLine
 from permille.errors import UsageError
 from permille.interrupts import Interrupted, Interrupts
@@ -105,9 +104,7 @@ def run(args: argparse.Namespace) -> int:
         return _run(args)
     except Interrupted as stop:
         return stop.code
-    except OSError as error:
-        if not is_output_lost(error):
-            raise
+    except OutputLostError as error:
         return _unheard(args, error)
 
 
@@ -147,16 +144,10 @@ def _run(args: argparse.Namespace) -> int:
     return 0 if outcome.tally.complete else 1
 
 
-def _unheard(args: argparse.Namespace, error: OSError) -> int:
+def _unheard(args: argparse.Namespace, error: OutputLostError) -> int:
     """Nobody reads the output any more: the run ends early and must not look successful."""
     drop_output()
-    try:
-        print(
-            f"permille: cannot write the output: {error.strerror};"
-            f" {go_on('finished trials are', args)}",
-            file=sys.stderr,
-        )
-        sys.stderr.flush()
-    except OSError:  # standard error is the stream that cannot be written
-        drop_output(sys.stderr)
+    tell(
+        f"permille: cannot write the output: {error.strerror}; {go_on('finished trials are', args)}"
+    )
     return 1
