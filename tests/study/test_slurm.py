@@ -219,12 +219,13 @@ def test_options_that_have_no_meaning_in_jobs_are_refused(
     path = str(study("quick"))
     for words, reason in [
         (("--engine", "slurm", "--fresh"), "--fresh is not for --engine slurm"),
-        (("--engine", "slurm", "--shard=1/1"), "--shard is for --engine local"),
+        (("--engine", "slurm", "--shard=1/1"), "--shard is not for --engine slurm"),
         (("--engine", "slurm", "--address", "a:1"), "--address is not an option of"),
         (("--partition", "p"), "not an option of --engine local; it is one of slurm"),
-        (("--engine", "slurm", "--sessions", "2"), "--sessions is for --engine local"),
+        (("--engine", "slurm", "--sessions", "2"), "--sessions is not for --engine slurm"),
     ]:  # fmt: skip
         assert reason in permille("run", path, *words, code=2).err
+        assert reason in permille("run", path, *words, "--dry-run", code=2).err
 
 
 def test_without_slurm_one_line_says_so(

@@ -17,7 +17,12 @@ from permille.study.plan.grid import Plan
 from permille.study.run.elsewhere import meter_of
 
 DEFAULT = "local"
+_ANOTHER_DAY = "run the command again another day"
 _REASONS: Mapping[tuple[str, EngineOption], str] = {
+    ("ray", "sessions"): _ANOTHER_DAY,
+    ("slurm", "sessions"): _ANOTHER_DAY,
+    ("slurm", "fresh"): "name a new --store instead",
+    ("slurm", "shard"): "it deals the study itself",
     ("slurm", "replicas-of-block"): "Slurm alone chooses the nodes of jobs, so that two replicas"
     " may fall on one; measure on each node into a store of its own, and merge them"
     " (docs/cluster.md)",
@@ -118,8 +123,7 @@ def replicas_of(args: argparse.Namespace) -> int:
 
 def starting_over(engine: str) -> str:
     """What starts a study over with this engine."""
-    # SlurmEngine.check refuses --fresh.
-    return "a new --store" if engine == "slurm" else "--fresh"
+    return "--fresh" if _takes(engine, "fresh") else "a new --store"
 
 
 def as_run(plan: Plan, args: argparse.Namespace) -> Plan:
@@ -177,10 +181,10 @@ def _check_replicas(plan: Plan, args: argparse.Namespace) -> None:
 
 
 def _given(args: argparse.Namespace) -> Mapping[EngineOption, str]:
-    named = {
-        option: getattr(args, option.replace("-", "_"), None) for option in get_args(EngineOption)
-    }
-    return {option: str(value) for option, value in named.items() if value is not None}
+    named = {option: getattr(args, option.replace("-", "_")) for option in get_args(EngineOption)}
+    if args.sessions == 1:  # as without the option
+        del named["sessions"]
+    return {option: str(value) for option, value in named.items() if value not in (None, False)}
 
 
 def _replicas(text: str) -> int:

@@ -19,7 +19,7 @@ from permille.study.run.tally import RunTally
 class LocalEngine:
     """Measures here."""
 
-    options: frozenset[EngineOption] = frozenset()
+    options: frozenset[EngineOption] = frozenset({"fresh", "sessions", "shard"})
 
     def check(self, run: StudyRun) -> None:
         """Nothing is needed."""

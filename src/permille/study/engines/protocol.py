@@ -17,7 +17,10 @@ from permille.study.run.attempt import Turn
 from permille.study.run.schedule import NotRun, Schedule
 from permille.study.run.tally import RunTally
 
-EngineOption = Literal["address", "machines", "replicas-of-block", "per", "partition", "time"]
+EngineOption = Literal[
+    "address", "fresh", "machines", "partition", "per",
+    "replicas-of-block", "sessions", "shard", "time",
+]  # fmt: skip
 """The options of the command line that only some engines take."""
 
 

@@ -46,17 +46,15 @@ class RayEngine:
     """Measures on the nodes of a Ray cluster that is running."""
 
     options: frozenset[EngineOption] = frozenset(
-        {"address", "machines", "replicas-of-block", "per"}
+        {"address", "fresh", "machines", "per", "replicas-of-block", "shard"}
     )
 
     def check(self, run: StudyRun) -> None:
         """See :class:`permille.study.engines.protocol.Engine`.
 
         Raises:
-            UsageError: Ray is not installed, or an option has no meaning on a cluster.
+            UsageError: Ray is not installed, or the address is one of Ray Client.
         """
-        if run.options.sessions > 1:
-            raise UsageError("--sessions is for --engine local: run the command again another day")
         address = _address(run.options)
         if address.startswith("ray://"):
             raise UsageError(

@@ -16,7 +16,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from permille.errors import EngineError, StoreError, UsageError
+from permille.errors import EngineError, StoreError
 from permille.extras import extra
 from permille.interrupts import Interrupts
 from permille.records.trial import Trial
@@ -57,7 +57,7 @@ class SlurmEngine:
         """See :class:`permille.study.engines.protocol.Engine`.
 
         Raises:
-            UsageError: a library is missing, or an option has no meaning in jobs.
+            UsageError: a library is missing.
             EngineError: this machine cannot submit jobs.
         """
         with extra("slurm", "--engine slurm"):
@@ -65,12 +65,6 @@ class SlurmEngine:
             import submitit  # noqa: F401
         # Its warnings would also go to standard output, between the lines of --json-lines.
         logging.getLogger("submitit").setLevel(logging.ERROR)
-        if run.options.sessions > 1:
-            raise UsageError("--sessions is for --engine local: run the command again another day")
-        if run.options.fresh:
-            raise UsageError("--fresh is not for --engine slurm: name a new --store instead")
-        if any(word.partition("=")[0] == "--shard" for word in run.words):
-            raise UsageError("--shard is for --engine local: --engine slurm deals the study itself")
         if self._cluster == "slurm" and shutil.which("sbatch") is None:
             raise EngineError(
                 "there is no sbatch here: start --engine slurm on a login node of a Slurm cluster"
