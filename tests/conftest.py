@@ -38,8 +38,10 @@ hypothesis.settings.register_profile("permille", deadline=None)
 hypothesis.settings.load_profile("permille")
 
 
-IMPORTS_TORCH = re.compile(r'\b(later|importorskip)\("(torch|diffusers)"|\btiny_models\b')
-"""In the tests that do so in their own process."""
+IMPORTS_TORCH = re.compile(
+    r'\b(later|importorskip)\("(torch|transformers|diffusers)"|\btiny_models\b'
+)
+"""In the tests' own process."""
 
 
 class _Scheduling(LoadFileScheduling):  # type: ignore[misc]
