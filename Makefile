@@ -31,6 +31,11 @@ $(VENV)/.check: pyproject.toml constraints.txt
 	$(PIP) --editable '.[check]'
 	@touch $@
 
+# Once, and not by each of five processes at the same time. What fails here is told by the tests.
+$(VENV)/.compiled: $(VENV)/.check
+	-@$(BIN)/python -m pytest --collect-only -q > /dev/null
+	@touch $@
+
 $(VENV)/.core: pyproject.toml constraints.txt
 	test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
 	$(PIP) --editable '.[quickstart]'
@@ -56,10 +61,10 @@ browser:         # the explorer's tests drive Debian's Chromium and Firefox; wit
 check:           ## a minute: lint, types, import rules, the fast tests; no torch, no browser
 	@$(MAKE) --no-print-directory --jobs 2 lint fast
 
-fast: $(VENV)/.check # the tests of `make check`
-	$(PYTEST) -m "not slow and not measuring"
+fast: $(VENV)/.compiled # the tests of `make check`, property tests with a fifth of the examples
+	$(PYTEST) -n 4 --hypothesis-profile quick -m "not slow and not measuring"
 
-test: install browser ## everything, from a clean clone, with the coverage's floor
+test: install browser $(VENV)/.compiled ## everything, from a clean clone, with the coverage's floor
 	mkdir -p build
 	$(BIN)/python -m slipcover --json --out build/coverage.json -m $(SUITE) -p tests.line_counts
 	$(BIN)/python -m slipcover --merge build/coverage.json --out build/coverage.json --fail-under 86
@@ -67,7 +72,7 @@ test: install browser ## everything, from a clean clone, with the coverage's flo
 campaigns: install browser ## the campaigns at their full size: 100 kills, and so on (about ten minutes)
 	PERMILLE_CAMPAIGNS=full $(PYTEST) -m campaign
 
-ci: install browser ## what .ci/run tests: all but the campaigns, which take long by their numbers
+ci: install browser $(VENV)/.compiled ## what .ci/run tests: all but the campaigns, which take long by their numbers
 	$(PYTEST) -m "not campaign"
 
 fuzz: install    ## the seams that strangers reach, for longer than the tests do

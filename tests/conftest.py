@@ -35,6 +35,7 @@ A_CAMPAIGN = 20
 
 # How long an example takes says something of the machine, and nothing of the code.
 hypothesis.settings.register_profile("permille", deadline=None)
+hypothesis.settings.register_profile("quick", deadline=None, max_examples=20)  # `make check`
 hypothesis.settings.load_profile("permille")
 
 

@@ -141,6 +141,7 @@ def ask(lending: Lending, op: str, lease: str = "") -> Any:
     )
 
 
+@pytest.mark.slow
 def test_a_run_gets_the_recorder_and_others_wait(lending: Lending) -> None:
     opened = ask(lending, "open")
     assert isinstance(opened, Opened)
@@ -156,6 +157,7 @@ def test_a_run_gets_the_recorder_and_others_wait(lending: Lending) -> None:
     assert isinstance(ask(lending, "open"), Opened)
 
 
+@pytest.mark.slow
 def test_a_run_that_lost_its_connection_takes_its_own_place(lending: Lending) -> None:
     opened = ask(lending, "open")
     again = ask(lending, "open", opened.lease)

@@ -114,6 +114,7 @@ def test_the_summary_of_a_study_is_of_its_finished_trials(load: Any) -> None:
     }
 
 
+@pytest.mark.slow
 def test_a_study_that_cannot_run_says_why(load: Any, tmp_path: Path) -> None:
     found = load("gpu_studies").study([str(tmp_path / "none.toml")], 60.0)
     assert (found["trials"], found["cells"]) == ({}, 0)

@@ -50,6 +50,7 @@ def completed(script: Path, *words: str) -> list[str]:
     return done.stdout.split()
 
 
+@pytest.mark.slow
 def test_bash_registers_it(script: Path) -> None:
     done = subprocess.run(
         ["bash", "--norc", "-c", f"source {script}; complete -p permille"],

@@ -15,6 +15,8 @@ from permille.cli.commands.meters import Accuracy, ShownDomain, ShownMeter, prin
 from permille.records.recording import Provenance
 from tests.powercap import FakePowercap
 
+pytestmark = pytest.mark.slow
+
 
 def permille(*words: str, **environment: str) -> subprocess.CompletedProcess[str]:
     kept = {k: v for k, v in os.environ.items() if not k.startswith("PERMILLE_")}

@@ -66,6 +66,7 @@ def test_independent_samples_are_as_uncertain_as_their_mean() -> None:
     assert spread_j == pytest.approx(math.sqrt(0.75 * 4000), rel=0.05)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("parts", [2, 4, 10])
 def test_of_work_that_changes_at_random_the_error_is_what_is_stated(parts: int) -> None:
     """The sensor sees one of so many equal parts of each update."""
@@ -123,6 +124,7 @@ def test_segments_that_agree_leave_nothing_uncertain() -> None:
     )
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("load_period_s", [0.05, 0.1, 0.2, 0.0995])
 def test_pauses_make_work_in_step_with_the_sensor_certain_to_its_bounds(
     load_period_s: float,

@@ -71,6 +71,7 @@ def test_what_is_no_suspend_voids_nothing() -> None:
     assert not problems
 
 
+@pytest.mark.slow
 def test_a_machine_long_suspended_before_measures_as_any_other(
     powercap: Driver, environment: dict[str, str], tmp_path: Path
 ) -> None:

@@ -17,6 +17,8 @@ from permille.meters.one_gpu import HOST
 from permille.recorder.lock import acquire, lock_path
 from tests.nvml import FakeNvml
 
+pytestmark = pytest.mark.slow
+
 PROGRAM = """
 import json, sys
 from permille.errors import PermilleError

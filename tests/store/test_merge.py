@@ -311,6 +311,7 @@ def _killed(tmp_path: Path, out: Path) -> Path:
     return source
 
 
+@pytest.mark.slow
 def test_a_merge_into_a_store_that_is_killed_is_finished_by_the_next(tmp_path: Path) -> None:
     out = _store(tmp_path / "all.db", [trial(1.0)])
     source = _killed(tmp_path, out)
@@ -322,6 +323,7 @@ def test_a_merge_into_a_store_that_is_killed_is_finished_by_the_next(tmp_path: P
     assert check(out).problems == ()
 
 
+@pytest.mark.slow
 def test_a_new_store_appears_when_it_is_whole(tmp_path: Path) -> None:
     out = tmp_path / "all.db"
     source = _killed(tmp_path, out)
