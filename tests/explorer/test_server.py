@@ -219,7 +219,9 @@ def test_the_page_is_sent_before_the_figures_are_read(store: Path, built: None) 
         assert len(rows.records(question({}))) > 300
 
 
-def test_a_store_that_is_not_one_is_said_at_once(permille: Permille, tmp_path: Path) -> None:
+def test_a_store_that_is_not_one_is_said_at_once(
+    permille: Permille, tmp_path: Path, built: None
+) -> None:
     path = tmp_path / "text.db"
     path.write_text("this is no database, and never was one" * 100)
     found = permille("explore", "--no-open", "--store", str(path), code=2)
@@ -227,7 +229,7 @@ def test_a_store_that_is_not_one_is_said_at_once(permille: Permille, tmp_path: P
 
 
 def test_a_store_in_a_folder_that_is_not_there_is_refused(
-    permille: Permille, tmp_path: Path
+    permille: Permille, tmp_path: Path, built: None
 ) -> None:
     path = tmp_path / "nowhere" / "none.db"
     found = permille("explore", "--no-open", "--store", str(path), code=2)
