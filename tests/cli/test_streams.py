@@ -48,6 +48,21 @@ def test_a_reader_that_has_gone_is_no_error() -> None:
     assert (done.returncode, done.stderr) == (0, "")
 
 
+@pytest.mark.parametrize(("unbuffered", "first"), [("1", "printed"), ("", "written")])
+def test_what_python_is_told_not_to_buffer_is_written_at_once(unbuffered: str, first: str) -> None:
+    program = (
+        "import os; from permille.cli.streams import open_streams; open_streams();"
+        " print('printed'); os.write(1, b'written\\n')"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", program],
+        env=os.environ | {"PYTHONUNBUFFERED": unbuffered},
+        stdout=subprocess.PIPE,
+        text=True,
+    )
+    assert (done.returncode, done.stdout.split()[0]) == (0, first)
+
+
 @pytest.mark.parametrize("number", [errno.EPIPE, errno.ENOSPC, errno.EIO, errno.EBADF])
 def test_an_error_of_another_file_is_not_taken_for_the_outputs(
     number: int, monkeypatch: pytest.MonkeyPatch

@@ -55,12 +55,14 @@ def open_streams() -> None:
 
 def _opened(descriptor: int, stream: TextIO | None) -> TextIO:
     """A stream as Python's own, but for what it does with what it cannot write."""
+    raw = _Descriptor(descriptor, "w", closefd=False)
+    at_once = getattr(stream, "write_through", False)  # PYTHONUNBUFFERED
     return io.TextIOWrapper(
-        io.BufferedWriter(_Descriptor(descriptor, "w", closefd=False)),
+        raw if at_once else io.BufferedWriter(raw),
         encoding="utf-8" if stream is None else stream.encoding,
         errors="backslashreplace",
         line_buffering=stream is None or bool(stream.line_buffering),
-        write_through=getattr(stream, "write_through", False),
+        write_through=at_once,
     )
 
 
