@@ -42,7 +42,7 @@ hypothesis.settings.load_profile("permille")
 IMPORTS_TORCH = re.compile(
     r'\b(later|importorskip)\("(torch|transformers|diffusers)"|\btiny_models\b'
 )
-"""In the tests' own process."""
+"""What a file says whose tests import torch in their own process."""
 
 
 class _Scheduling(LoadFileScheduling):  # type: ignore[misc]

@@ -169,7 +169,8 @@ def _keep(task: bytes, descriptors: list[int]) -> None:
 def _become(task: bytes) -> None:
     """The command, as ``python -m permille`` in its folder."""
     words, folder, environment = json.loads(task)
-    sys.stdin, sys.stdout = open(0), open(1, "w", closefd=False)  # noqa: SIM115 - not of before
+    # permille's own streams take the place of these, which must not close what they write to.
+    sys.stdin, sys.stdout = open(0), open(1, "w", closefd=False)  # noqa: SIM115
     sys.stderr = open(2, "w", buffering=1, errors="backslashreplace", closefd=False)  # noqa: SIM115
     os.chdir(folder)
     os.environ.clear()
