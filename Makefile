@@ -26,9 +26,10 @@ quickstart: core ## install the core and the quick start's models, measure, prin
 core: $(VENV)/.core
 install: $(VENV)/.dev ## .venv with the core, the quick start's models and the test extras
 
+# pip would compile every module of SciPy: of most packages, the checks import a part.
 $(VENV)/.check: pyproject.toml constraints.txt
 	test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
-	$(PIP) --editable '.[check]'
+	$(PIP) --no-compile --editable '.[check]'
 	@touch $@
 
 # Once, and not by each of five processes at the same time. What fails here is told by the tests.
