@@ -122,7 +122,9 @@ int main(int argc, char **argv) {
     int answer = 1;
     t0_ns = atoll(argv[1]);
     range_uj = atoll(argv[3]);
-    for (char **word = argv + 4; word + WORDS <= argv + argc && count < MOST_ZONES; word += WORDS)
+    if (argc - 4 > MOST_ZONES * WORDS)
+        return 1;
+    for (char **word = argv + 4; word < argv + argc; word += WORDS)
         zones[count++] = (struct zone){
             word[0], open(word[1], O_WRONLY), 0,
             atof(word[2]), atof(word[3]), atof(word[4]), atof(word[5]), atof(word[6]),
